@@ -1,0 +1,24 @@
+"""config — TOML in, frozen settings out; whatever is unknown, mistyped or unsafe stops the start.
+
+schema.py    every setting, its default and the sentence that explains it
+reading.py   file and environment → Settings; environment wins: `IDP_<SECTION>_<KEY>`, or `…_FILE` naming a file
+checks.py    which settings do not go together, and which must not go into production
+writing.py   config.example.toml, and the view with secrets masked
+"""
+
+from __future__ import annotations
+
+from flask import current_app
+
+from idp.config.checks import SIGNING_ALGS, key_bytes
+from idp.config.reading import load
+from idp.config.schema import ConfigError, Resource, Settings
+from idp.config.writing import example, masked
+
+__all__ = ["SIGNING_ALGS", "ConfigError", "Resource", "Settings", "example", "key_bytes", "load", "masked", "settings"]
+
+
+def settings() -> Settings:
+    """Return the settings of the current application."""
+    found: Settings = current_app.extensions["idp.settings"]
+    return found

@@ -1,0 +1,133 @@
+"""Which settings do not go together, and which must not go into production."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from idp.config.schema import ConfigError, Settings
+
+
+def problems_in_production(built: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield (section, key, what is wrong and how to mend it) for settings that must not go into production."""
+    if not built.server.issuer.startswith("https://"):
+        yield "server", "issuer", "must start with https:// in production"
+    if built.passwords.bcrypt_cost < 10:
+        yield "passwords", "bcrypt_cost", "must be at least 10 in production; 12 is the default"
+    if not built.passwords.min_length >= 8:
+        yield "passwords", "min_length", "must be at least 8"
+    if built.mail.smtp_host and built.mail.smtp_tls == "none" and not _is_loopback(built.mail.smtp_host):
+        yield "mail", "smtp_tls", 'must be "starttls" or "implicit" for a server on another machine'
+
+
+def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield what is wrong in any mode, in the same form."""
+    issuer = urlsplit(built.server.issuer)
+    if issuer.scheme not in ("http", "https") or not issuer.hostname:
+        yield "server", "issuer", "must be a URL such as https://login.example.org"
+    elif issuer.query or issuer.fragment or issuer.username or issuer.path not in ("", "/"):
+        yield "server", "issuer", "must be scheme and host only: no path, query, fragment or user"
+    elif built.server.issuer.endswith("/"):
+        yield "server", "issuer", "must not end with a slash"
+    elif built.development and not _is_loopback(issuer.hostname):
+        yield "", "mode", f"{built.mode} is for loopback issuers only (http://localhost:8000); use production"
+    if bool(built.server.tls_certificate) != bool(built.server.tls_key):
+        yield "server", "tls_key", "tls_certificate and tls_key go together"
+    if built.sessions.idle_s > 3600 or built.sessions.absolute_s > 86400:
+        yield "sessions", "idle_s", "at most 3600 s idle and 86400 s in all (NIST SP 800-63B-4, AAL2)"
+    if built.factors.failure_hard_limit > 100:
+        yield "factors", "failure_hard_limit", "at most 100 (NIST SP 800-63B-4, 3.2.2)"
+    if built.oauth.code_s > 60:
+        yield "oauth", "code_s", "at most 60 (FAPI 2.0, OWASP ASVS 10.4.3)"
+    if built.passwords.history > 5:
+        yield "passwords", "history", "at most 5: each remembered password costs a hash at every change"
+    yield from _problems_of_algs(built)
+    yield from _problems_of_secrets(built)
+    yield from _problems_of_resources(built)
+
+
+SIGNING_ALGS = ("ES256", "RS256", "PS256", "ES384", "EdDSA")
+
+
+def _problems_of_algs(built: Settings) -> Iterator[tuple[str, str, str]]:
+    algs = built.oauth.signing_algs
+    if not algs or any(alg not in SIGNING_ALGS for alg in algs) or "RS256" not in algs:
+        yield (
+            "oauth",
+            "signing_algs",
+            f"must name some of {', '.join(SIGNING_ALGS)} and include RS256 (OIDC Core 15.1)",
+        )
+
+
+def _problems_of_secrets(built: Settings) -> Iterator[tuple[str, str, str]]:
+    for key in ("sealing_keys", "peppers"):
+        entries: tuple[str, ...] = getattr(built.secrets, key)
+        if not entries:
+            yield (
+                "secrets",
+                key,
+                "is missing; `idp config secrets` prints fresh ones to put into the file or environment",
+            )
+        if any(_key_bytes(entry) is None for entry in entries):
+            yield (
+                "secrets",
+                key,
+                'each entry is "id:base64 of 32 random bytes"; `idp config secrets` prints one',
+            )
+        ids = [entry.partition(":")[0] for entry in entries]
+        if len(set(ids)) != len(ids):
+            yield "secrets", key, "two entries have the same id; every key needs its own"
+
+
+def _problems_of_resources(built: Settings) -> Iterator[tuple[str, str, str]]:
+    owned: dict[str, str] = {}
+    for resource in built.resources:
+        parts = urlsplit(resource.identifier)
+        if not parts.scheme or parts.fragment:
+            yield (
+                "resources",
+                "identifier",
+                f"{resource.identifier!r} must be an absolute URI without a fragment (RFC 8707)",
+            )
+        if resource.alg and resource.alg not in built.oauth.signing_algs:
+            yield "resources", "alg", f"{resource.alg} has no signing key; add it to oauth.signing_algs"
+        for scope in resource.scopes:
+            if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):
+                yield "resources", "scopes", f"{scope!r} is not a scope (RFC 6749 section 3.3)"
+            if scope in owned:
+                yield (
+                    "resources",
+                    "scopes",
+                    f"{scope} belongs to {owned[scope]} and {resource.identifier}; a scope has one owner",
+                )
+            owned[scope] = resource.identifier
+
+
+def key_bytes(entry: str) -> tuple[str, bytes]:
+    """Split "id:base64" into the id and 32 bytes. Entries were checked at load."""
+    found = _key_bytes(entry)
+    if found is None:
+        raise ConfigError("a secret is not of the form id:base64")
+    return entry.partition(":")[0], found
+
+
+def _key_bytes(entry: str) -> bytes | None:
+    identifier, _, encoded = entry.partition(":")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if re.fullmatch(r"[A-Za-z0-9_-]{1,16}", identifier) and len(raw) == 32 else None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

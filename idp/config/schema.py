@@ -1,0 +1,262 @@
+"""Every setting: its default, and the sentence that `config.example.toml` shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the place and the remedy."""
+
+
+def setting(default: Any, doc: str, *, secret: bool = False, at_least: float | None = None) -> Any:
+    """Declare one setting: its default, its sentence for the operator, and what it may be."""
+    metadata = {"doc": doc, "secret": secret, "at_least": at_least}
+    if isinstance(default, dict | list):
+        raise TypeError("a setting's default must be immutable")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the provider lives and how it is served."""
+
+    issuer: str = setting(
+        "http://localhost:8000",
+        "The provider's public URL (`iss`). https in production. Never change it later.",
+    )
+    bind: str = setting("127.0.0.1", "Address to listen on. Use 0.0.0.0 behind a load balancer.")
+    port: int = setting(8000, "Port to listen on.", at_least=1)
+    workers: int = setting(0, "Worker processes; 0 means one per core.", at_least=0)
+    threads: int = setting(4, "Threads per worker.", at_least=1)
+    trusted_proxies: int = setting(
+        0,
+        "How many proxies of yours stand in front. Only their X-Forwarded-* is believed; 0 believes none.",
+        at_least=0,
+    )
+    tls_certificate: str = setting("", "PEM file with the certificate chain, to serve TLS without a proxy.")
+    tls_key: str = setting("", "PEM file with the private key of tls_certificate.")
+    drain_s: int = setting(20, "Seconds that requests in flight get to finish at shutdown.", at_least=1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """SQL: people, credentials, clients, token families, audit."""
+
+    url: str = setting(
+        "sqlite:///var/idp.db",
+        "SQLAlchemy URL: postgresql+psycopg://user:password@host/name in production, or a SQLite file.",
+        secret=True,
+    )
+    pool_size: int = setting(5, "Connections kept per worker (PostgreSQL).", at_least=1)
+    busy_timeout_s: float = setting(10.0, "How long a SQLite writer waits for another.", at_least=0.1)
+
+
+@dataclass(frozen=True)
+class Redis:
+    """Sessions, counters and everything that lives for minutes."""
+
+    url: str = setting(
+        "redis://localhost:6379/0",
+        "redis://, rediss://, unix://path, redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port.",
+        secret=True,
+    )
+    prefix: str = setting("idp:", "Put before every key, so that several installations can share one server.")
+    timeout_s: float = setting(2.0, "Give up on a Redis that does not answer after this long.", at_least=0.05)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Keys that must outlive the database. `idp config secrets` makes new ones. Keep them out of backups of the database."""
+
+    sealing_keys: tuple[str, ...] = setting(
+        (),
+        'AES-256-GCM keys, "id:base64 of 32 bytes"; the first seals, all open. They seal TOTP secrets and signing keys.',
+        secret=True,
+    )
+    peppers: tuple[str, ...] = setting(
+        (),
+        'Keys for the pre-hash of passwords, "id:base64 of 32 bytes"; the first is used for new hashes.',
+        secret=True,
+    )
+
+
+@dataclass(frozen=True)
+class Passwords:
+    """What a password must look like, and what it costs to check one."""
+
+    preset: Literal["complexity", "nist_800_63b_4"] = setting(
+        "complexity",
+        "complexity (length and four kinds of characters) or nist_800_63b_4 (length and blocklist only).",
+    )
+    min_length: int = setting(12, "Shortest password of the complexity preset, in characters.", at_least=8)
+    max_length: int = setting(256, "Longest password, in Unicode code points.", at_least=64)
+    min_upper: int = setting(1, "Upper-case letters that the complexity preset demands.", at_least=0)
+    min_lower: int = setting(1, "Lower-case letters that it demands.", at_least=0)
+    min_digits: int = setting(1, "Digits that it demands.", at_least=0)
+    min_special: int = setting(1, "Special characters (neither letter nor digit) that it demands.", at_least=0)
+    history: int = setting(5, "How many earlier passwords are refused (at most 5).", at_least=0)
+    context_words: tuple[str, ...] = setting((), "Words of your organisation that nobody may use as a password.")
+    bcrypt_cost: int = setting(
+        12, "bcrypt cost; each step doubles the time. `idp doctor` says how long one takes here.", at_least=4
+    )
+    hash_concurrency: int = setting(0, "Passwords hashed at once in a worker; 0 means one.", at_least=0)
+    hash_queue: int = setting(
+        32, "Sign-ins that may wait for the hash in a worker before the answer is 503.", at_least=1
+    )
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Second factors."""
+
+    require_second: bool = setting(True, "Everybody needs a second factor; who has none enrols at the next sign-in.")
+    totp_window_steps: int = setting(1, "Steps of 30 s before and after now that a code may come from.", at_least=0)
+    recovery_codes: int = setting(10, "Recovery codes in a set.", at_least=1)
+    failure_hard_limit: int = setting(50, "Failures in a row that disable an authenticator (100 at most).", at_least=5)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The single sign-on session of a browser."""
+
+    idle_s: int = setting(900, "A session ends after this long without a request (60 minutes at most).", at_least=60)
+    absolute_s: int = setting(43200, "A session ends after this long in any case (24 hours at most).", at_least=300)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often somebody may try."""
+
+    account_free_attempts: int = setting(5, "Failures on one account before waiting begins.", at_least=1)
+    lockout_base_s: int = setting(30, "The first wait; it doubles with each further failure.", at_least=1)
+    lockout_max_s: int = setting(3600, "The longest wait.", at_least=1)
+    address_per_minute: int = setting(60, "Attempts a minute from one address (IPv6: one /64).", at_least=1)
+    network_per_minute: int = setting(300, "Attempts a minute from one network (IPv4 /24, IPv6 /48).", at_least=1)
+    global_per_minute: int = setting(6000, "Attempts a minute in all.", at_least=1)
+
+
+@dataclass(frozen=True)
+class OAuth:
+    """Lifetimes and algorithms of the protocol."""
+
+    code_s: int = setting(60, "Life of an authorization code.", at_least=5)
+    request_s: int = setting(600, "How long a parked authorization request and a sign-in may take.", at_least=60)
+    access_token_s: int = setting(600, "Life of an access token, unless its resource says otherwise.", at_least=30)
+    id_token_s: int = setting(300, "Life of an ID token.", at_least=30)
+    refresh_idle_s: int = setting(43200, "A refresh token that is not used for this long expires.", at_least=60)
+    refresh_absolute_s: int = setting(2592000, "A family of refresh tokens ends after this long.", at_least=60)
+    signing_algs: tuple[str, ...] = setting(
+        ("ES256", "RS256"),
+        "Algorithms to keep a signing key for; the first is the default. ES256, RS256, PS256, ES384, EdDSA.",
+    )
+    key_rotation_days: int = setting(90, "A signing key is replaced after this many days.", at_least=1)
+    key_overlap_days: int = setting(7, "A replaced key stays published this long.", at_least=1)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The provable trail."""
+
+    seal_interval_s: float = setting(2.0, "How often new events are numbered and linked into the chain.", at_least=0.1)
+    checkpoint_events: int = setting(1000, "Sign a checkpoint at least every so many events.", at_least=1)
+    checkpoint_file: str = setting(
+        "var/checkpoints.jsonl",
+        "Checkpoints are appended here too; ship this file elsewhere to prove that no tail is missing.",
+    )
+    retention_days: int = setting(2192, "How long events are kept (HIPAA documentation: six years).", at_least=365)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """Outgoing mail. Sign-in never waits for it."""
+
+    smtp_host: str = setting("", "SMTP server; empty keeps mails in the outbox (the demo shows them on a page).")
+    smtp_port: int = setting(587, "Port of the SMTP server.", at_least=1)
+    smtp_username: str = setting("", "Account on the SMTP server, if it wants one.")
+    smtp_password: str = setting("", "Password of that account.", secret=True)
+    smtp_tls: Literal["starttls", "implicit", "none"] = setting(
+        "starttls", "starttls, implicit, or none (loopback only)."
+    )
+    sender: str = setting("Sign-in <no-reply@example.org>", "From address.")
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whom a person contacts; shown on every page."""
+
+    name: str = setting("Service desk", "Who answers.")
+    email: str = setting("", "Their address.")
+    phone: str = setting("", "Their telephone number.")
+    hours: str = setting("", "When they answer.")
+
+
+@dataclass(frozen=True)
+class Log:
+    """What the process prints."""
+
+    format: Literal["json", "text"] = setting("json", "json for machines, text for people.")
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "debug, info, warning or error.")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Prometheus."""
+
+    token: str = setting("", "Bearer token that /metrics demands. Empty: /metrics is off.", secret=True)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A protected resource: a service that accepts our access tokens (RFC 8707 `resource`, RFC 9068 `aud`)."""
+
+    identifier: str = setting("", "Absolute URI; becomes the `aud` of access tokens for it.")
+    name: str = setting("", "What people know it as.")
+    scopes: Mapping[str, str] = dataclasses.field(
+        default_factory=dict, metadata={"doc": "Scope = the sentence that the consent page shows."}
+    )
+    access_token_s: int | None = setting(None, "Life of its access tokens, if not the general one.", at_least=30)
+    alg: str | None = setting(None, "Signature algorithm of its access tokens, if not the default.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, read-only."""
+
+    mode: Literal["production", "development", "demo"] = setting(
+        "production",
+        "production; development and demo relax rules and are refused for an issuer that is not loopback.",
+    )
+    server: Server = Server()
+    database: Database = Database()
+    redis: Redis = Redis()
+    secrets: Secrets = Secrets()
+    passwords: Passwords = Passwords()
+    factors: Factors = Factors()
+    sessions: Sessions = Sessions()
+    limits: Limits = Limits()
+    oauth: OAuth = OAuth()
+    audit: Audit = Audit()
+    mail: Mail = Mail()
+    support: Support = Support()
+    log: Log = Log()
+    metrics: Metrics = Metrics()
+    resources: tuple[Resource, ...] = ()
+
+    @property
+    def demo(self) -> bool:
+        """Demo: fictional people, codes and mails on a page."""
+        return self.mode == "demo"
+
+    @property
+    def development(self) -> bool:
+        """Development or demo: plain http on loopback is accepted."""
+        return self.mode != "production"
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies carry `Secure` and the `__Host-` prefix (always, but for http on loopback)."""
+        return self.server.issuer.startswith("https://")

@@ -1,0 +1,187 @@
+"""db — the SQL database: engine, session, column types, migrations. Rooms add and flush; the edge commits (house.md, rule 1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, MetaData, String, Text, event
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
+
+from idp import paths
+from idp.config import Settings
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Model(DeclarativeBase):
+    """Base of every table; constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+db = SQLAlchemy(model_class=Model)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on both databases; a naive one is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """SQLite keeps ISO text, so that microseconds and order survive."""
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse naive times; write UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without a time zone must not reach the database")
+        utc = value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Read UTC."""
+        if value is None:
+            return None
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return parsed.astimezone(UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON kept as compact text with sorted keys: the same bytes on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write compact JSON."""
+        if value is None:
+            return None
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Read it back."""
+        return None if value is None else json.loads(value)
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Bind the database of `settings` to the application. Opens no connection yet."""
+    url = make_url(settings.database.url)
+    options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() != "sqlite"}
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            path = Path(url.database).resolve()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            url = url.set(database=str(path))
+        options["connect_args"] = {"timeout": settings.database.busy_timeout_s}
+    else:
+        options |= {"pool_size": settings.database.pool_size, "max_overflow": settings.server.threads + 2}
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    db.init_app(app)
+    if url.get_backend_name() == "sqlite":
+        with app.app_context():
+            _speak_sqlite(db.engine)
+
+
+def _speak_sqlite(engine: Any) -> None:
+    """WAL, foreign keys, and READ COMMITTED as on PostgreSQL: reads take no lock, the first write says BEGIN IMMEDIATE.
+
+    So a transaction never fails half-way because another began to write, and nobody waits while a password is hashed.
+    """
+
+    @event.listens_for(engine, "connect")
+    def pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def begin(_conn: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if not cursor.connection.in_transaction and not statement.lstrip().upper().startswith(_READS):
+            cursor.connection.execute("BEGIN IMMEDIATE")
+
+
+_READS = ("SELECT", "PRAGMA", "EXPLAIN")
+
+
+@contextmanager
+def committing() -> Iterator[None]:
+    """The edge of a command or a job: commit once at the end, roll back on any exception."""
+    try:
+        yield
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+
+
+def is_unreachable(error: DBAPIError) -> bool:
+    """Say whether a database error means «away or busy», so that the answer is 503 and not 500."""
+    text = str(error.orig).lower()
+    return error.connection_invalidated or any(
+        sign in text for sign in ("database is locked", "connection", "could not connect", "shutting down")
+    )
+
+
+# --- migrations ----------------------------------------------------------------------------------------------
+
+
+def upgrade(revision: str = "head") -> None:
+    """Bring the schema to a revision, the newest by default."""
+    with _migrating() as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(revision: str) -> None:
+    """Take the schema back to a revision ("base" for nothing)."""
+    with _migrating() as config:
+        command.downgrade(config, revision)
+
+
+def current() -> str | None:
+    """Return the revision that the database is at, or None for an empty one."""
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str | None:
+    """Return the newest revision that this installation knows."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def _alembic() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(paths.find("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _migrating() -> Iterator[AlembicConfig]:
+    config = _alembic()
+    with db.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        yield config

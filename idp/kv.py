@@ -1,0 +1,107 @@
+"""kv — Redis: sessions, counters, and everything that lives for minutes.
+
+One client per process and URL. Keys carry the configured prefix; keys that one script touches share a `{tag}`, so that Redis
+Cluster keeps them in one slot. When Redis is away every call raises Unavailable: callers fail closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from flask import Flask, current_app
+from redis.backoff import ExponentialBackoff
+from redis.cluster import RedisCluster
+from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, TimeoutError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from idp.config import Settings, settings
+
+Unavailable = (redis.ConnectionError, TimeoutError, ClusterDownError, ReadOnlyError, redis.exceptions.BusyLoadingError)
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Bind the Redis of `settings` to the application. Opens no connection yet."""
+    app.extensions["idp.kv"] = connect(settings.redis.url, timeout_s=settings.redis.timeout_s)
+
+
+def client() -> redis.Redis:
+    """Return the process's client; answers are text, not bytes."""
+    return cast(redis.Redis, current_app.extensions["idp.kv"])
+
+
+def key(*parts: str) -> str:
+    """Return the name of a key: the configured prefix and the parts, joined with colons."""
+    return settings().redis.prefix + ":".join(parts)
+
+
+class Script:
+    """A Lua script that runs as one atomic step; declare it once at module level and call it."""
+
+    def __init__(self, lua: str) -> None:
+        self._lua = lua
+
+    def __call__(self, keys: Sequence[str], args: Sequence[str | int | float] = ()) -> Any:
+        """Run the script (EVALSHA, and EVAL where the server has not seen it)."""
+        return _registered(client(), self._lua)(keys=list(keys), args=list(args))
+
+
+def connect(url: str, *, timeout_s: float) -> redis.Redis:
+    """Make a client for a URL: redis, rediss, unix, redis+sentinel(s), redis+cluster(s). Raises ValueError for any other."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(ExponentialBackoff(cap=0.1, base=0.01), 1),
+        "health_check_interval": 30,
+    }
+    scheme = urlsplit(url).scheme
+    if scheme.startswith("redis+sentinel"):
+        return _through_sentinel(url, options)
+    if scheme.startswith("redis+cluster"):
+        plain = url.replace("redis+clusters://", "rediss://").replace("redis+cluster://", "redis://")
+        options.pop("health_check_interval")
+        options.pop("retry")
+        return cast(redis.Redis, RedisCluster.from_url(plain, **options))
+    if scheme == "unix":
+        options.pop("socket_connect_timeout", None)
+        options.pop("socket_timeout", None)
+        return redis.Redis.from_url(url, decode_responses=True, socket_timeout=timeout_s)
+    return redis.Redis.from_url(url, **options)
+
+
+def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
+    """`redis+sentinel://[user:password@]host:port,host:port/service[/db][?sentinel_password=…]`; `+sentinels` for TLS."""
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    service, _, number = parts.path.strip("/").partition("/")
+    if not hosts or not service:
+        raise ValueError("a Sentinel URL looks like redis+sentinel://host:26379,host:26379/service/0")
+    user, _, password = credentials.partition(":")
+    asked = parse_qs(parts.query)
+    nodes = [
+        (host or "localhost", int(port or 26379)) for host, _, port in (h.partition(":") for h in hosts.split(","))
+    ]
+    tls = {"ssl": True} if parts.scheme.endswith("s") else {}
+    sentinel: Any = cast(Any, Sentinel)(
+        nodes,
+        sentinel_kwargs={"password": asked.get("sentinel_password", [None])[0], "socket_timeout": 0.5, **tls},
+        db=int(number or 0),
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        **tls,
+        **options,
+    )
+    return cast(redis.Redis, sentinel.master_for(service))
+
+
+@lru_cache(maxsize=256)
+def _registered(to: redis.Redis, lua: str) -> Any:
+    return to.register_script(lua)
+
+
+__all__ = ["RedisError", "Script", "Unavailable", "client", "connect", "install", "key"]
