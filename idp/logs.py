@@ -1,0 +1,221 @@
+"""logs — one event per line, one request id through all of it, nothing secret in it.
+
+JSON for machines (production), text for people (development, demo). What a stranger sent (paths, user agents, exception texts) is
+shortened and its control characters are spelled out, so that nobody can write lines of ours or steer a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from idp.config.schema import Log
+
+MAX_TEXT = 2000  # characters of one value
+MAX_TRACE = 16000
+HIDDEN = "[hidden]"
+ACCESS = logging.getLogger("idp.access")
+
+_Source = Callable[[], str | None]
+
+
+def _no_request() -> str | None:
+    return None
+
+
+_request_id: _Source = _no_request
+
+
+def configure(log: Log, *, request_id: _Source | None = None) -> None:
+    """Send every logger of this process through our formatter to standard error."""
+    global _request_id
+    if request_id is not None:
+        _request_id = request_id
+    logging.config.dictConfig(dict_config(log))
+    logging.captureWarnings(True)
+
+
+def dict_config(log: Log) -> dict[str, Any]:
+    """Return the `logging.config` description; granian's workers configure themselves with the same one."""
+    level = log.level.upper()
+    formatter = "idp.logs.JsonFormatter" if log.format == "json" else "idp.logs.TextFormatter"
+    quiet = {"handlers": ["out"], "level": "WARNING", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": formatter}},
+        "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "ours", "stream": "ext://sys.stderr"}},
+        "root": {"handlers": ["out"], "level": level},
+        "loggers": {
+            "_granian": {"handlers": ["out"], "level": level, "propagate": False},
+            "granian.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
+            "httpx": quiet,
+            "alembic": quiet,
+        },
+    }
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time, level, logger, message, request_id, then the extra fields by name."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        line: dict[str, Any] = {
+            "time": _when(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": clean(record.getMessage()),
+            "pid": record.process,
+        }
+        if found := _request_id():
+            line["request_id"] = clean(found)
+        line |= _extra(record)
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = clean(_trace(record), longest=MAX_TRACE, keep_lines=True)
+        return json.dumps(line, ensure_ascii=False, default=_as_text)
+
+
+class TextFormatter(logging.Formatter):
+    """A short line for people; a traceback follows it, each line behind a bar that no sender can forge."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        extra = {name: value for name, value in _extra(record).items() if value not in (None, "")}
+        if found := _request_id():
+            extra["request_id"] = clean(found)
+        parts = [f"{_when(record):%H:%M:%S}", f"{record.levelname.lower():<7}", clean(record.getMessage())]
+        parts += [f"{name}={value}" for name, value in extra.items() if name != "user_agent"]
+        line = " ".join(parts)
+        if record.exc_info and record.exc_info[0]:
+            trace = clean(_trace(record), longest=MAX_TRACE, keep_lines=True)
+            line += "".join(f"\n         | {part}" for part in trace.split("\n"))
+        return line
+
+
+# --- what may be seen ----------------------------------------------------------------------------------------
+
+# C0 and C1 controls, DEL, line and paragraph separators, direction marks, invisible joiners, lone surrogates, tags.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+
+_CREDENTIALS = (
+    r"(?:[a-z]{1,24}[_-]){0,4}(?:token|secret|password|passwd|pepper|otp|assertion|verifier|cookie|credential|authorization)"
+    r"|(?:user_|device_|auth_|authorization_|recovery_|totp_)?code|raw_[a-z_]{1,40}|otpauth_uri|csrf"
+)
+_SECRET_FIELD = re.compile(rf"^(?:{_CREDENTIALS})s?$", re.IGNORECASE)
+_SECRET_PAIR = re.compile(
+    rf"""(?P<name>(?<![\w-])["']?(?:{_CREDENTIALS})["']?\s?[=:]\s?)(?P<value>"[^"]*"|'[^']*'|[^\s,;&"')}}\]]+)""",
+    re.IGNORECASE,
+)
+# Each of them is linear in the length of the text, which a stranger may have written.
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\[parameters: .*?(?=\n\(Background|\Z)", re.DOTALL), f"[parameters: {HIDDEN}]"),  # SQLAlchemy
+    (re.compile(r"\b(Bearer|Basic|DPoP|Negotiate) [A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)+"), HIDDEN),  # JWT, JWE
+    (re.compile(r"(?<=://)[^/\s@:]{0,128}:[^/\s@]{0,256}@"), f"{HIDDEN}@"),  # user:password in a URL
+    (re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*"), f"?{HIDDEN}"),  # a query string
+    (re.compile(r"\$(?:2[abxy]|argon2[a-z]*|pbkdf2[a-z0-9-]*|scrypt)\$[^\s\"']+"), HIDDEN),  # a password hash
+)
+
+
+def clean(text: str, *, longest: int = MAX_TEXT, keep_lines: bool = False) -> str:
+    """Return text that may stand in a log: shortened, secrets hidden, control characters spelled out."""
+    hidden = redact(text[: 2 * longest])
+    if len(text) > longest:
+        hidden = f"{hidden[:longest]}… ({len(text)} characters)"
+    pattern = _UNSAFE_BUT_LINES if keep_lines else _UNSAFE
+    return pattern.sub(lambda found: _spelled(found[0]), hidden)
+
+
+def redact(text: str) -> str:
+    """Hide what looks like a credential: `code=…`, `Authorization: Bearer …`, JWTs, query strings, password hashes."""
+    for pattern, replacement in _REPLACEMENTS:
+        text = pattern.sub(replacement, text)
+    return _SECRET_PAIR.sub(rf"\g<name>{HIDDEN}", text)
+
+
+def _spelled(character: str) -> str:
+    point = ord(character)
+    known = {10: "\\n", 13: "\\r", 9: "\\t"}.get(point)
+    if known:
+        return known
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: _shown(name, value) for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if _SECRET_FIELD.match(name):
+        return HIDDEN
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): _shown(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown("", inner) for inner in value]
+    return value if isinstance(value, int | float | bool | None) else clean(str(value))
+
+
+def _as_text(value: Any) -> str:
+    return clean(str(value))
+
+
+def _trace(record: logging.LogRecord) -> str:
+    exc_info = record.exc_info
+    return "".join(traceback.format_exception(*exc_info)).rstrip() if isinstance(exc_info, tuple) else ""
+
+
+def _when(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, tz=UTC)
+
+
+# --- the access log ------------------------------------------------------------------------------------------
+
+
+def install(app: Flask) -> None:
+    """Write one line per answer: method, path without its query, route, status, time taken, address."""
+
+    @app.before_request
+    def begin() -> None:
+        g.idp_began_at = time.perf_counter()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        ACCESS.info("%s %s %d", request.method[:16], clean(request.path, longest=200), response.status_code,
+                    extra=_answer_facts(response))  # fmt: skip
+        return response
+
+
+def _answer_facts(response: Response) -> dict[str, Any]:
+    began_at = g.get("idp_began_at")
+    return {
+        "route": request.url_rule.rule if request.url_rule else None,
+        "duration_ms": round((time.perf_counter() - began_at) * 1000, 1) if began_at else None,
+        "address": request.remote_addr,
+        "size": response.calculate_content_length(),
+        "user_agent": (request.user_agent.string or "")[:200],
+    }
+
+
+def flush() -> None:
+    """Push out what is buffered, before a process ends."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    sys.stderr.flush()
