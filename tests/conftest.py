@@ -7,6 +7,7 @@ key prefix, so that tests may run in any order and side by side.
 from __future__ import annotations
 
 import base64
+import contextvars
 import dataclasses
 import itertools
 import os
@@ -28,7 +29,7 @@ import idp
 from idp import clock, config, embedded
 from idp.db import db, upgrade
 
-ISSUER = "http://localhost:8000"
+ISSUER = "http://localhost"  # the host that Flask’s test client speaks to
 CLAIMS_API = "https://claims.example.org/api"
 PATIENTS_API = "https://patients.example.org/api"
 _numbers = itertools.count()
@@ -61,7 +62,7 @@ def make_settings(*, database_url: str, redis_url: str, prefix: str, folder: Pat
     return base
 
 
-def config_section(name: str, **values: Any) -> Any:
+def config_section(name: str, /, **values: Any) -> Any:
     """Build one section with some values changed."""
     return dataclasses.replace(getattr(config.Settings(), name), **values)
 
@@ -78,8 +79,8 @@ def fresh_key(key_id: str) -> str:
 def kv_url() -> Iterator[str]:
     """A Valkey of this test process, on a unix socket."""
     folder = Path(tempfile.mkdtemp(prefix="idp-kv-"))
-    with embedded.valkey(folder) as url:
-        yield url
+    with embedded.start(folder, persist=False) as server:
+        yield server.url
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -145,6 +146,14 @@ def _drop_database(maintenance_url: str, name: str) -> None:
     engine.dispose()
 
 
+class Browser(FlaskClient):
+    """A test client whose requests do not share the test's own application context (its `g`, its database session)."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Run one request in an empty context, as the server does."""
+        return contextvars.Context().run(super().open, *args, **kwargs)
+
+
 # --- the application -----------------------------------------------------------------------------------------
 
 
@@ -186,6 +195,7 @@ def make_app(kv_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
         settings = make_settings(database_url=database_url, redis_url=kv_url, prefix=prefix, folder=tmp_path, **changes)
         app = idp.create_app(settings)
         app.testing = False  # errors are answered as in production
+        app.test_client_class = Browser
         built.append(app)
         return app
 
