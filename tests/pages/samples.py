@@ -1,0 +1,237 @@
+"""Every page in every state it can have: the contexts that the views promise to pass, by (template, variant)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace as Shape
+from typing import Any
+
+from markupsafe import Markup
+
+NOW = datetime(2026, 3, 2, 7, 4, tzinfo=UTC)
+
+COMMON: dict[str, Any] = {
+    "lang": "en",
+    "page_title": "",
+    "request_id": "0195-7b1e-44c0",
+    "support": Shape(
+        name="Clinical service desk",
+        email="servicedesk@example.org",
+        phone="+1 555 0100",
+        hours="Every day, 6 a.m. to 10 p.m.",
+    ),
+}
+
+PASSWORD_RULES = [
+    "12 characters or more",
+    "a capital letter",
+    "a small letter",
+    "a digit",
+    "a special character, such as ! or ?",
+    "nothing from your user name, and no common password",
+]
+RULES = [
+    {"rule": "min_length", "text": "12 characters or more", "count": 12},
+    {"rule": "min_upper", "text": "a capital letter", "count": 1},
+    {"rule": "min_lower", "text": "a small letter", "count": 1},
+    {"rule": "min_digits", "text": "a digit", "count": 1},
+    {"rule": "min_special", "text": "a special character, such as ! or ?", "count": 1},
+    {"rule": "username", "text": "nothing from your user name"},
+    {"rule": "history", "text": "not one of your last five passwords"},
+]
+VIOLATIONS = [
+    {"rule": "min_length", "message": "It has 9 characters; 12 are needed."},
+    {"rule": "min_digits", "message": "It has no digit."},
+]
+OTHER_WAYS = [{"name": "recovery_code", "label": "Use a recovery code", "url": "/login/recovery_code?flow=f1"}]
+SESSION = Shape(
+    sid="s1",
+    sub="u1",
+    acr="urn:idp:acr:2fa",
+    amr=("pwd", "otp", "mfa"),
+    auth_time=NOW,
+    started_at=NOW,
+    seen_at=NOW,
+    expires_at=NOW + timedelta(hours=12),
+    address="192.0.2.7",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0",
+)
+ELSEWHERE = Shape(
+    **{
+        **vars(SESSION),
+        "sid": "s2",
+        "address": "2001:db8::12",
+        "user_agent": "Mozilla/5.0 (iPad; CPU OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1",
+    }
+)
+USER = Shape(display_name="Dr. Maren Oduya", username="maren.oduya@example.org")
+LOGIN = {
+    "flow_id": "f1",
+    "client_name": "Claims service",
+    "identifier": "",
+    "error": None,
+    "retry_after_s": None,
+    "password_rules": PASSWORD_RULES,
+    "browser_supported": True,
+}
+WRONG = "The user name or the password is not right."
+TOTP = {"flow_id": "f1", "client_name": "Claims service", "error": None, "other_factors": OTHER_WAYS}
+ENROL = {
+    "flow_id": "f1",
+    "qr_svg": Markup('<svg viewBox="0 0 9 9"><path stroke="#000" d="M1 1h7"/></svg>'),
+    "secret_groups": ["JBSW", "Y3DP", "EHPK", "3PXP", "JBSW", "Y3DP", "EHPK", "3PXP"],
+    "otpauth_uri": "otpauth://totp/idp:maren.oduya%40example.org?secret=JBSWY3DPEHPK3PXP&issuer=idp",
+    "error": None,
+}
+CODES = [
+    "7QK4-M2XA-9FHD",
+    "B3RT-W8NC-5LJP",
+    "H6VD-2YKS-XM4Q",
+    "P9CF-T7AB-3WRN",
+    "K2JX-5HDM-V8YL",
+    "R4SN-Q6BT-7CKF",
+    "W8LA-D3VH-2PXJ",
+    "Y5MK-9RCQ-6TNB",
+]
+CONSENT = {
+    "txn": "t1",
+    "client_name": "Ward Rounds",
+    "redirect_host": "rounds.example.com",
+    "scopes": [
+        {"name": "openid", "sentence": "know who you are when you sign in"},
+        {"name": "profile", "sentence": "see your name and your role"},
+        {"name": "patients:read", "sentence": "read the patients whom you may see"},
+    ],
+    "lifetime": "Until you sign out, 12 hours at most.",
+    "first_time": True,
+}
+HOME = {
+    "user": USER,
+    "session": SESSION,
+    "apps": [
+        {"name": "Claims service", "url": "https://claims.example.org/"},
+        {"name": "Patient service", "url": "https://patients.example.org/"},
+    ],
+    "recent": [
+        {"when": NOW, "what": "Signed in with password and code", "where": "192.0.2.7"},
+        {"when": NOW - timedelta(days=1), "what": "Recovery code used", "where": "198.51.100.23"},
+        {"when": "yesterday", "what": "Password changed", "where": ""},
+    ],
+}
+MAIL = {
+    "to": "maren.oduya@example.org",
+    "subject": "Choose a new password",
+    "body": "Hello Maren,\n\nopen http://localhost:8000/recover/password/new?token=abcdefghijklmnopqrstuvwxyz0123456789 "
+    "within 15 minutes.\n\n<b>not markup</b>",
+    "when": NOW,
+}
+END = {
+    "client_name": "Claims service",
+    "display_name": "Dr. Maren Oduya",
+    "hidden": {"state": 'x"><script>alert(1)</script>', "client_id": "claims"},
+}
+
+CASES: dict[tuple[str, str], dict[str, Any]] = {
+    ("login.html", "first"): LOGIN,
+    ("login.html", "own_account"): {**LOGIN, "client_name": None},
+    ("login.html", "error"): {**LOGIN, "identifier": "maren", "error": WRONG},
+    ("login.html", "locked"): {**LOGIN, "identifier": "maren", "error": WRONG, "retry_after_s": 120},
+    ("login.html", "old_browser"): {**LOGIN, "browser_supported": False},
+    ("select_account.html", "first"): {
+        "flow_id": "f1",
+        "display_name": USER.display_name,
+        "username": USER.username,
+    },
+    ("factor_totp.html", "first"): TOTP,
+    ("factor_totp.html", "error"): {**TOTP, "error": "This code is not right, or it was used before."},
+    ("factor_recovery_code.html", "first"): {"flow_id": "f1", "error": None, "other_factors": OTHER_WAYS},
+    ("factor_recovery_code.html", "error"): {
+        "flow_id": "f1",
+        "error": "This code is not right.",
+        "other_factors": [],
+    },
+    ("enrol_totp.html", "first"): ENROL,
+    ("enrol_totp.html", "error"): {**ENROL, "error": "This code does not fit the key."},
+    ("recovery_codes.html", "first"): {"flow_id": "f1", "codes": CODES},
+    ("recovery_codes.html", "error"): {
+        "flow_id": "f1",
+        "codes": CODES,
+        "error": "Please confirm that you saved them.",
+    },
+    ("password_change.html", "first"): {"flow_id": "f1", "rules": RULES, "violations": []},
+    ("password_change.html", "error"): {
+        "flow_id": "f1",
+        "rules": RULES,
+        "violations": VIOLATIONS,
+        "username": "maren",
+    },
+    ("consent.html", "first"): CONSENT,
+    ("consent.html", "more"): {**CONSENT, "first_time": False},
+    ("recover_password.html", "first"): {"sent": False, "error": None},
+    ("recover_password.html", "error"): {"sent": False, "error": "Please enter your user name."},
+    ("recover_password.html", "sent"): {"sent": True, "error": None},
+    ("recover_username.html", "first"): {"sent": False, "error": None},
+    ("recover_username.html", "error"): {"sent": False, "error": "Please enter an e-mail address."},
+    ("recover_username.html", "sent"): {"sent": True, "error": None},
+    ("recover_new_password.html", "first"): {"rules": RULES, "violations": [], "valid": True},
+    ("recover_new_password.html", "error"): {"rules": RULES, "violations": VIOLATIONS, "valid": True},
+    ("recover_new_password.html", "expired_error"): {"rules": RULES, "violations": [], "valid": False},
+    ("recover_done.html", "first"): {},
+    ("signed_out.html", "first"): {"client_name": None, "return_url": None},
+    ("signed_out.html", "return"): {
+        "client_name": "Claims service",
+        "return_url": "https://claims.example.org/",
+    },
+    ("end_session.html", "first"): END,
+    ("end_session.html", "nobody"): {"client_name": None, "display_name": None, "hidden": {}},
+    ("home.html", "first"): HOME,
+    ("home.html", "full"): {
+        **HOME,
+        "sessions": [SESSION, ELSEWHERE],
+        "password_url": "/password/change",
+        "consents": [
+            {
+                "client_id": "rounds",
+                "name": "Ward Rounds",
+                "since": NOW,
+                "scopes": ["know who you are when you sign in"],
+            }
+        ],
+    },
+    ("home.html", "empty"): {**HOME, "apps": [], "recent": []},
+    ("error.html", "error"): {
+        "status": 503,
+        "headline": "Signing in is not possible just now",
+        "message": "A part that keeps sign-ins safe does not answer, so we let nobody in for the moment.",
+        "remedy": "Wait a minute, then open the service again. Nothing you did is lost.",
+    },
+    ("form_post.html", "first"): {
+        "action": "https://claims.example.org/cb",
+        "fields": {"code": "c1", "state": '"><script>alert(1)</script>', "submit": "x"},
+    },
+    ("help.html", "first"): {
+        "password_rules": PASSWORD_RULES,
+        "browsers": [
+            "Chrome and Edge, current and previous version",
+            "Firefox, current and previous version",
+            "Safari 17 or newer",
+        ],
+    },
+    ("demo_mailbox.html", "first"): {
+        "mails": [MAIL, {**MAIL, "subject": "Your user name"}],
+        "codes": [
+            {
+                "display_name": "Dr. Maren Oduya",
+                "username": USER.username,
+                "code": "492 039",
+                "seconds_left": 17,
+            },
+            {"display_name": "Tomas Lindqvist", "username": "t.lindqvist", "code": "118 402", "seconds_left": 17},
+        ],
+        "urls": [
+            {"name": "Claims service", "url": "http://localhost:8001/"},
+            {"name": "Patient service", "url": "http://localhost:8002/"},
+        ],
+    },
+    ("demo_mailbox.html", "empty"): {"mails": [], "codes": [], "urls": []},
+}
