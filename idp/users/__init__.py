@@ -1,0 +1,49 @@
+"""users — people: who they are and how they are called. Knows nothing of passwords, factors or tokens.
+
+names.py        usernames and addresses: canonical form, what may be created (RFC 8265, UTS 39)
+npi.py          National Provider Identifiers
+checks.py       what the other fields may hold
+model.py        the tables
+people.py       create, find, disable, enable
+profile.py      change names, roles, addresses
+search.py       pages of people
+csv_import.py   many people at once, with a report per line
+"""
+
+from idp.users.csv_import import COLUMNS, Line, import_csv
+from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, SUBJECT_PREFIX, User, UserEmail
+from idp.users.names import canonical_username
+from idp.users.npi import valid_npi
+from idp.users.people import create, disable, enable, find_by_login, find_by_sub, get_by_sub
+from idp.users.profile import add_email, make_primary, remove_email, rename, set_roles, update, verify_email
+from idp.users.search import Page, active_administrators, search
+
+__all__ = [
+    "ACTIVE",
+    "ADMINISTRATOR",
+    "COLUMNS",
+    "DISABLED",
+    "SUBJECT_PREFIX",
+    "Line",
+    "Page",
+    "User",
+    "UserEmail",
+    "active_administrators",
+    "add_email",
+    "canonical_username",
+    "create",
+    "disable",
+    "enable",
+    "find_by_login",
+    "find_by_sub",
+    "get_by_sub",
+    "import_csv",
+    "make_primary",
+    "remove_email",
+    "rename",
+    "search",
+    "set_roles",
+    "update",
+    "valid_npi",
+    "verify_email",
+]
