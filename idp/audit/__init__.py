@@ -1,0 +1,27 @@
+"""audit — what happened, provably. Owns the tables `audit_*` and the checkpoint file; has never heard of who calls it.
+
+events.py       the vocabulary: every event, its sentence, its OCSF number
+trail.py        record(): one row in the caller's transaction
+text.py         what may enter (bounds, cleaning, the guard against secrets) and the canonical bytes
+chain.py        tables of the chain; the hash of one event
+seal.py         numbers new events without gaps and links them, apart from the writers
+checkpoints.py  Ed25519-signed statements about the chain's end, also in a file outside of the database
+verify.py       names the first event that does not fit
+search.py       filters, pages, the growing end;  export.py ocsf.py  taking events out, signed
+
+Two promises: no change without its event (same transaction), and no event altered unnoticed (chain, checkpoints, file).
+"""
+
+from idp.audit.checkpoints import public_keys
+from idp.audit.events import FAILURE, SUCCESS, Event
+from idp.audit.export import Export, export, verify_export
+from idp.audit.seal import seal
+from idp.audit.search import Entry, Page, Query, follow, search, tail
+from idp.audit.text import SecretRefused
+from idp.audit.trail import record
+from idp.audit.verify import Report, verify
+
+__all__ = [
+    "FAILURE", "SUCCESS", "Entry", "Event", "Export", "Page", "Query", "Report", "SecretRefused", "export", "follow",
+    "public_keys", "record", "seal", "search", "tail", "verify", "verify_export",
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""audit.chain — the tables of the chain and its arithmetic: what one event's hash is made of (standards L-6)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, LargeBinary, String, Table
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.audit.text import canonical, rfc3339
+from idp.audit.trail import AuditEvent
+from idp.db import UtcDateTime, db
+
+GENESIS = "0" * 64
+
+
+class AuditHead(db.Model):  # type: ignore[misc,name-defined]
+    """Where the chain ends: one row, moved only by compare-and-swap, so that two sealers never number the same event."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(String(64))
+    checkpoint_seq: Mapped[int] = mapped_column(BigInteger)
+    newest_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # time of the event numbered last
+
+
+class AuditKey(db.Model):  # type: ignore[misc,name-defined]
+    """An Ed25519 key that signs checkpoints and manifests; its private half is sealed to its row."""
+
+    __tablename__ = "audit_keys"
+
+    kid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    public_key: Mapped[str] = mapped_column(String(64))
+    sealed_private: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditCheckpoint(db.Model):  # type: ignore[misc,name-defined]
+    """A signed statement: up to event `seq` the chain ended in `hash`."""
+
+    __tablename__ = "audit_checkpoints"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(64))
+    at: Mapped[str] = mapped_column(String(32))
+    kid: Mapped[str] = mapped_column(String(64))
+    signature: Mapped[str] = mapped_column(String(128))
+
+
+EVENTS: Table = AuditEvent.__table__
+HEAD: Table = AuditHead.__table__
+KEYS: Table = AuditKey.__table__
+CHECKPOINTS: Table = AuditCheckpoint.__table__
+
+
+def facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the hash of an event covers, for a row of `audit_events`."""
+    return {
+        "v": 1,
+        "seq": row["seq"],
+        "event_id": row["event_id"],
+        "time": rfc3339(row["time"]),
+        "event": row["event"],
+        "outcome": row["outcome"],
+        "reason": row["reason"],
+        "actor": row["actor"],
+        "subject": row["subject"],
+        "client_id": row["client_id"],
+        "sid": row["sid"],
+        "address": row["address"],
+        "user_agent": row["user_agent"],
+        "request_id": row["request_id"],
+        "acr": row["acr"],
+        "amr": row["amr"].split(),
+        "details": orjson.loads(row["details"]),
+    }
+
+
+def link(prev_hash: str, covered: Mapping[str, Any]) -> str:
+    """Return the hash of an event: SHA-256 over the hash before it (32 bytes) and the canonical JSON of its facts."""
+    return hashlib.sha256(bytes.fromhex(prev_hash) + canonical(covered)).hexdigest()
