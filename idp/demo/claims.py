@@ -1,0 +1,209 @@
+"""claims — the claims service: billing looks at claims, and releases a payment after a fresh sign-in (RFC 9470).
+
+All people, payers and amounts are invented.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, Flask, Response, abort, jsonify
+
+from idp.demo import experiments, sign_in
+from idp.demo.service import Kind, Options, Service, find, options_from, see_other, serve
+
+RELEASE_MAX_AGE_S = 300
+
+KIND = Kind(
+    slug="claims",
+    name="Claims service",
+    tagline="Billing for the Alder Street Clinic",
+    scopes={
+        "claims.read": "See claims, their status and amounts",
+        "claims.release": "Release payments of approved claims",
+    },
+    sign_in_scope="openid profile email claims.read",
+    api_path="/api/claims",
+    peer_name="patient service",
+    peer_api_path="/api/patients",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    id: str
+    patient: str  # initials; the name lives in the patient service
+    patient_ref: str
+    payer: str
+    service: str
+    served_days_ago: int
+    submitted_days_ago: int
+    cents: int
+    status: str
+    note: str
+
+
+def _claim(line: str) -> Claim:
+    number, patient, ref, payer, what, served, submitted, cents, status, note = (
+        part.strip() for part in line.split("|")
+    )
+    return Claim(
+        id=f"CLM-{number}",
+        patient=patient,
+        patient_ref=f"PT-{ref}",
+        payer=payer,
+        service=what,
+        served_days_ago=int(served),
+        submitted_days_ago=int(submitted),
+        cents=int(cents),
+        status=status,
+        note=note,
+    )
+
+
+CLAIMS = tuple(
+    _claim(line)
+    for line in """
+20431 | A. L. | 1043 | Larkfield Mutual     | Office visit, 30 minutes        |  3 |  2 |  18400 | submitted | Sent electronically, not yet acknowledged
+20430 | T. O. | 1017 | Tern River Health    | Physical therapy, 4 sessions    |  6 |  4 |  46000 | in review | Payer asked for the therapy plan
+20428 | M. K. | 1029 | Quillmark Care Plan  | Wound care, follow-up           |  8 |  7 |  12950 | approved  | Payment waits for release
+20425 | R. D. | 1008 | Larkfield Mutual     | Colonoscopy with biopsy         | 12 | 10 | 214500 | in review | Pathology report attached
+20422 | S. B. | 1051 | Self-pay             | Flu vaccination                 | 14 | 14 |   4200 | paid      | Paid at the desk
+20419 | J. W. | 1012 | Ostrander Benefit    | Knee X-ray, two views           | 17 | 15 |  23800 | denied    | Prior authorization missing; appeal until next month
+20417 | H. N. | 1034 | Tern River Health    | Diabetes education, group       | 19 | 18 |   9600 | paid      | Remittance matched
+20414 | A. L. | 1043 | Larkfield Mutual     | Blood panel                     | 23 | 22 |  15750 | approved  | Payment waits for release
+20411 | P. V. | 1026 | Quillmark Care Plan  | Cardiac stress test             | 26 | 24 |  88900 | paid      | Remittance matched
+20406 | C. E. | 1039 | Ostrander Benefit    | Office visit, new patient       | 31 | 29 |  24600 | denied    | Coverage ended before the visit
+20402 | R. D. | 1008 | Larkfield Mutual     | Consultation, gastroenterology  | 36 | 35 |  31200 | paid      | Remittance matched
+20397 | M. K. | 1029 | Quillmark Care Plan  | Minor surgery, outpatient       | 41 | 40 | 137500 | paid      | Paid in part; 120.00 to the patient
+""".strip().splitlines()
+)
+
+
+class Ledger:
+    """Which payments were released; forgotten at a restart."""
+
+    def __init__(self) -> None:
+        self._released: set[str] = set()
+
+    def release(self, claim: Claim) -> None:
+        self._released.add(claim.id)
+
+    def shown(self, claim: Claim) -> dict[str, Any]:
+        """A claim as the API tells it."""
+        told = asdict(claim)
+        told["served_on"] = _day(told.pop("served_days_ago"))
+        told["submitted_on"] = _day(told.pop("submitted_days_ago"))
+        told["amount"] = {"cents": told.pop("cents"), "currency": "USD"}
+        if claim.id in self._released:
+            told |= {"status": "paid", "note": "Payment released"}
+        return told
+
+
+def create_app(options: Options) -> Flask:
+    """The claims service as a WSGI application."""
+    service = Service(KIND, options)
+    service.app.register_blueprint(sign_in.blueprint(service))
+    service.app.register_blueprint(_api(service, Ledger()))
+    service.app.register_blueprint(_pages(service))
+    service.app.register_blueprint(experiments.blueprint(service))
+    return service.app
+
+
+def _api(service: Service, ledger: Ledger) -> Blueprint:
+    api = Blueprint("api", __name__, url_prefix="/api")
+    requires = service.resource.requires
+
+    @api.get("/claims")
+    @requires("claims.read")
+    def all_claims() -> Response:
+        return jsonify(claims=[ledger.shown(claim) for claim in CLAIMS])
+
+    @api.get("/claims/<claim_id>")
+    @requires("claims.read")
+    def one_claim(claim_id: str) -> Response:
+        return jsonify(ledger.shown(find(CLAIMS, id=claim_id)))
+
+    @api.post("/claims/<claim_id>/release")
+    @requires("claims.release", max_age_s=RELEASE_MAX_AGE_S)
+    def release(claim_id: str) -> Response:
+        claim = find(CLAIMS, id=claim_id)
+        if ledger.shown(claim)["status"] != "approved":
+            abort(409, "Only an approved claim can be released.")
+        ledger.release(claim)
+        return jsonify(ledger.shown(claim))
+
+    return api
+
+
+def _pages(service: Service) -> Blueprint:
+    pages = Blueprint("pages", __name__)
+
+    @pages.get("/dashboard")
+    def dashboard() -> Response:
+        service.signed_in()
+        rows = service.data("/api/claims")["claims"]
+        return service.page("claims.html", claims=rows, sums=_sums(rows))
+
+    @pages.get("/claims/<claim_id>")
+    def claim(claim_id: str) -> Response:
+        service.signed_in()
+        return service.page("claim.html", claim=service.data(f"/api/claims/{_safe(claim_id)}"))
+
+    @pages.post("/claims/<claim_id>/release")
+    def release(claim_id: str) -> Response:
+        service.check_csrf()
+        session = service.signed_in()
+        answer = service.call(f"/api/claims/{_safe(claim_id)}/release", method="POST")
+        if answer.status_code in (401, 403):  # the API names what is missing; the provider can supply it
+            scope = f"{KIND.sign_in_scope} claims.release"
+            return see_other(
+                service.rp.begin(
+                    session, return_to=f"/claims/{_safe(claim_id)}", scope=scope, max_age_s=RELEASE_MAX_AGE_S
+                )
+            )
+        if answer.status_code != 200:
+            abort(answer.status_code, answer.json().get("error_description"))
+        return see_other(f"/claims/{_safe(claim_id)}")
+
+    @pages.context_processor
+    def scope() -> dict[str, Any]:
+        tokens = service.sessions.current().tokens
+        return {"may_release": tokens is not None and "claims.release" in tokens.scope.split()}
+
+    return pages
+
+
+def _sums(rows: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """Per status: its name, how many claims, how many cents."""
+    sums = []
+    for status in ("submitted", "in review", "approved", "paid", "denied"):
+        amounts = [row["amount"]["cents"] for row in rows if row["status"] == status]
+        sums.append((status, len(amounts), sum(amounts)))
+    return sums
+
+
+def _safe(claim_id: str) -> str:
+    """An id that may stand in a path; the request below it is ours and must not be steered elsewhere."""
+    if not re.fullmatch(r"CLM-[0-9]{1,10}", claim_id):
+        abort(404, "There is no such claim.")
+    return claim_id
+
+
+def _day(days_ago: int) -> str:
+    today = datetime.fromtimestamp(time.time(), UTC).date()
+    return (today - timedelta(days=days_ago)).isoformat()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Serve the claims service until it is told to stop."""
+    options, port = options_from(argv, description="The claims service of the demo.")
+    serve(create_app(options), port=port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The page where a newcomer presents tokens in the wrong places."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("slug", "verdict", "says"),
+    [
+        ("own", "200 OK", "Accepted: signature"),
+        ("peer", "401 Unauthorized", "Refused because of «aud»"),
+        ("id-token", "401 Unauthorized", "Refused because of «typ»"),
+        ("tampered", "401 Unauthorized", "Refused because of the signature"),
+        ("none", "401 Unauthorized", "WWW-Authenticate: Bearer"),
+    ],
+)
+@pytest.mark.parametrize("service", ["claims_url", "patients_url"])
+def test_each_experiment_shows_what_the_api_answered(world, service, slug, verdict, says):
+    page = world.browser.get(f"{getattr(world, service)}/try/{slug}")
+    assert page.status_code == 200
+    assert verdict in page.text
+    assert says in page.text
+
+
+def test_the_member_that_does_not_fit_is_marked(world):
+    page = world.browser.get(f"{world.claims_url}/try/peer").text
+    row = page[page.index('class="suspect"') :][:200]
+    assert ">aud<" in row
+    assert world.claims_resource in row
+
+
+def test_an_unknown_experiment_is_404(world):
+    assert world.browser.get(f"{world.claims_url}/try/else").status_code == 404
