@@ -148,7 +148,17 @@ def test_attack_134_values_that_look_like_tokens_or_keys_are_removed():
 
 @pytest.mark.parametrize(
     "evil",
-    ["a\r\nlogin.succeeded", "a\x1b[2J", "a\u2028b", "a\u2029b", "a\u202eb", "a\x00b", "a\ud800b", "a\u200fb", "\ufeffa"],
+    [
+        "a\r\nlogin.succeeded",
+        "a\x1b[2J",
+        "a\u2028b",
+        "a\u2029b",
+        "a\u202eb",
+        "a\x00b",
+        "a\ud800b",
+        "a\u200fb",
+        "\ufeffa",
+    ],
 )
 def test_attack_132_what_could_forge_a_line_is_escaped(evil):
     kept = clean(evil, 100)
