@@ -6,7 +6,7 @@ import importlib
 
 from flask import Flask
 
-from idp import db, kv, paths, web
+from idp import db, kv, logs, metrics, paths, web
 from idp.config import Settings
 
 __version__ = "0.1.0"
@@ -21,6 +21,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["idp.settings"] = settings
     db.install(app, settings)
     kv.install(app, settings)
+    logs.install(app)  # before `web`, so that both see the answer as it leaves
+    metrics.install(app)
     web.install(app, settings)
     for room in (*ROOMS, *(("idp.demo.page",) if settings.demo else ())):
         try:

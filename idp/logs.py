@@ -135,8 +135,13 @@ def clean(text: str, *, longest: int = MAX_TEXT, keep_lines: bool = False) -> st
     hidden = redact(text[: 2 * longest])
     if len(text) > longest:
         hidden = f"{hidden[:longest]}… ({len(text)} characters)"
+    return spell_out(hidden, keep_lines=keep_lines)
+
+
+def spell_out(text: str, *, keep_lines: bool = False) -> str:
+    """Replace characters that steer a terminal or forge lines (controls, bidi, separators) by their escapes."""
     pattern = _UNSAFE_BUT_LINES if keep_lines else _UNSAFE
-    return pattern.sub(lambda found: _spelled(found[0]), hidden)
+    return pattern.sub(lambda found: _spelled(found[0]), text)
 
 
 def redact(text: str) -> str:

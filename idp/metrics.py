@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -116,3 +116,11 @@ def _just(metrics: Iterable[Metric]) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(_Fixed(metrics))
     return registry
+
+
+def gauge(name: str, documentation: str, label: str, values: Mapping[str, float]) -> Metric:
+    """Build a gauge from values that somebody else keeps, for `exposition(extra=…)`."""
+    family = GaugeMetricFamily(name, documentation, labels=[label])
+    for value_of, value in values.items():
+        family.add_metric([value_of], value)
+    return family

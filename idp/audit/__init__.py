@@ -19,9 +19,9 @@ from idp.audit.seal import seal
 from idp.audit.search import Entry, Page, Query, follow, search, tail
 from idp.audit.text import SecretRefused
 from idp.audit.trail import record
-from idp.audit.verify import Report, verify
+from idp.audit.verify import Report, verify, verify_tail
 
 __all__ = [
     "FAILURE", "SUCCESS", "Entry", "Event", "Export", "Page", "Query", "Report", "SecretRefused", "export", "follow",
-    "public_keys", "record", "seal", "search", "tail", "verify", "verify_export",
+    "public_keys", "record", "seal", "search", "tail", "verify", "verify_export", "verify_tail",
 ]  # fmt: skip

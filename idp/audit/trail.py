@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, Integer, String, Text, insert, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp import clock, crypto, web
+from idp import clock, crypto, metrics, web
 from idp.audit.events import Event
 from idp.audit.text import clean, details_json
 from idp.db import UtcDateTime, db
@@ -76,9 +76,9 @@ def record(
     when that is somebody else (a `sub`, or a name such as "cli"). Address, User-Agent and request id come from the request.
     `details` are small plain facts. Raises SecretRefused for a detail that is named like a secret.
     """
-    db.session.connection().execute(
-        _INSERT, _row(event, outcome, reason, actor, subject, client_id, sid, acr, amr, details)
-    )
+    row = _row(event, outcome, reason, actor, subject, client_id, sid, acr, amr, details)
+    db.session.connection().execute(_INSERT, row)
+    metrics.count_event(event.value, outcome=row["outcome"], details=details)
 
 
 def _row(

@@ -135,6 +135,25 @@ def verify(*, checkpoint_file: Path | None = None, actor: str | None = None) -> 
     return report
 
 
+def verify_tail(events: int = 1000) -> Report:
+    """Verify the last events only, with the checkpoints among them: quick, for a look at the installation. Writes nothing down."""
+    keys, foreign = checkpoints.own_public_keys()
+    head = _head()
+    before = max(0, head["seq"] - events)
+    walk = Walk((found for found in checkpoints.stored(before) if found["seq"] <= head["seq"]), keys)
+    try:
+        if foreign:
+            raise Broken(before + 1, f"a checkpoint key is not ours or does not open: {', '.join(foreign)}")
+        for row in _sealed(head["seq"], after=before):
+            if before and not walk.events:
+                walk.jump(before, row["prev_hash"] or "")
+            walk.step(_readable(row), row["prev_hash"], row["hash"])
+        _meets(head, walk)
+    except Broken as broken:
+        return _broken(walk, broken, ())
+    return Report(True, walk.events, walk.checkpoints, unsealed=_unsealed())
+
+
 def file_statements(lines: Iterable[bytes], *, name: str = "the checkpoint file") -> Iterator[dict[str, Any]]:
     """Parse the lines of a checkpoint file; half a last line (a crash while writing) is left out. Raises Broken."""
     before = 0
@@ -230,9 +249,8 @@ def _unsealed() -> int:
         return int(counted.scalar_one())
 
 
-def _sealed(upto: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the numbered events by number; a page is one short transaction."""
-    after = None
+def _sealed(upto: int, *, after: int | None = None) -> Iterator[Mapping[str, Any]]:
+    """Yield the numbered events by number, `after` a number; a page is one short transaction."""
     page = select(EVENTS).where(EVENTS.c.seq.is_not(None)).order_by(EVENTS.c.seq, EVENTS.c.id).limit(_PAGE)
     while True:
         with checkpoints.reading() as connection:

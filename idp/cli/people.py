@@ -1,0 +1,205 @@
+"""`idp user` — people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from idp import users
+from idp.authn import password_policy
+from idp.authn.factors import password
+from idp.cli.base import Failure, Group, State, actor, confirm, facts, plain, table, takes_state, yes_option
+from idp.db import db
+from idp.logs import spell_out
+
+_COLUMNS = ("username", "display_name", "email", "roles", "npi", "status")
+_COLOURS = {"created": "green", "updated": "cyan", "exists": None, "refused": "red"}
+
+
+@click.group("user", cls=Group)
+def group() -> None:
+    """Create, import and manage people."""
+
+
+@group.command("create")
+@click.argument("username")
+@click.option("--name", "display_name", required=True, help='How they are greeted: "Dr. Ada Example".')
+@click.option("--given-name", default="", help="For the given_name claim.")
+@click.option("--family-name", default="", help="For the family_name claim.")
+@click.option("--email", "emails", multiple=True, help="The first is the primary one; repeat for more.")
+@click.option("--email-verified", is_flag=True, help="You have made sure that the addresses are theirs.")
+@click.option("--role", "roles", multiple=True, help="physician, nurse, administrator …; repeat for more.")
+@click.option("--npi", help="National Provider Identifier: ten digits.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of making one up.")
+@takes_state
+def create(state: State, username: str, password_stdin: bool, **given: Any) -> None:
+    """Add a person. Prints a one-time password, which they replace at the first sign-in."""
+    raw_password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    if raw_password == "":
+        raise Failure("Standard input held no password.")
+    with state.work():
+        user = users.create(username=username, actor=actor(), **given)
+        made_up = raw_password or password_policy.generate(user=user)
+        password.set_password(user, made_up, actor=actor(), temporary=raw_password is None)
+        db.session.flush()
+        answer = _as_dict(user)
+    if raw_password is None:
+        answer["one_time_password"] = made_up
+
+    def human() -> None:
+        facts(answer)
+        if raw_password is None:
+            click.secho("Hand the password over in person; it must be changed at the first sign-in.", fg="yellow", err=True)
+
+    state.show(answer, human)
+
+
+@group.command("list")
+@click.argument("text", default="")
+@click.option("--role", help="Only people with this role.")
+@click.option("--status", type=click.Choice([users.ACTIVE, users.DISABLED]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="How many.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many.")
+@takes_state
+def list_(state: State, text: str, limit: int, offset: int, **filters: str | None) -> None:
+    """List people; TEXT is a part of a username, name or address, or a whole NPI."""
+    with state.reading():
+        page = users.search(text, limit=limit, offset=offset, **filters)
+        rows = [_as_dict(user) for user in page.items]
+
+    def human() -> None:
+        table(rows, _COLUMNS, empty="Nobody is here. `idp user create --help` says how to add somebody.")
+        if page.total > len(rows):
+            click.echo(f"{len(rows)} of {page.total}; more with --offset {offset + limit}.")
+
+    state.show({"users": rows, "total": page.total}, human)
+
+
+@group.command("show")
+@click.argument("username")
+@takes_state
+def show(state: State, username: str) -> None:
+    """Show one person, by username, address or subject."""
+    with state.reading():
+        answer = _as_dict(_find(username))
+    state.show(answer, lambda: facts(answer))
+
+
+@group.command("disable")
+@click.argument("username")
+@click.option("--reason", required=True, help="For the record: why.")
+@yes_option
+@takes_state
+def disable(state: State, username: str, reason: str, yes: bool) -> None:
+    """Stop a person from signing in; all their sessions end at once."""
+    confirm(f"Disable {username}? All their sessions end at once.", yes=yes)
+    with state.work():
+        user = users.disable(_find(username).sub, reason=reason, actor=actor())
+        answer = _as_dict(user)
+    state.show(answer, lambda: click.echo(f"{answer['username']} is disabled; all sessions have ended."))
+
+
+@group.command("enable")
+@click.argument("username")
+@takes_state
+def enable(state: State, username: str) -> None:
+    """Let a person sign in again, with the credentials that they had."""
+    with state.work():
+        user = users.enable(_find(username).sub, actor=actor())
+        answer = _as_dict(user)
+    state.show(answer, lambda: click.echo(f"{answer['username']} may sign in again."))
+
+
+@group.command("import", epilog=f"Columns: {', '.join(users.COLUMNS)}. Only username is obligatory.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--update", "update_existing", is_flag=True, help="Bring people who exist up to date; never their password.")
+@click.option("--dry-run", is_flag=True, help="Check every line and change nothing.")
+@click.option("--report", type=click.File("w", encoding="utf-8", lazy=True), help="Write what became of each line to this CSV file.")
+@takes_state
+def import_(state: State, file: Path, update_existing: bool, dry_run: bool, report: Any) -> None:
+    """Import people from a CSV FILE. Hashes of a former system are kept and renewed at the first sign-in.
+
+    Understood: bcrypt, argon2, PBKDF2 (Django, Keycloak), scrypt and {SSHA}. Exit 1 when a line was refused.
+    """
+    with state.reading(), file.open("rb") as source:
+        arrived = users.import_csv(
+            source, hashes=password, update_existing=update_existing, dry_run=dry_run, actor=actor()
+        )
+        lines = list(_watched(arrived, source, os.fstat(source.fileno()).st_size, commit=not dry_run))
+    counted = Counter(line.outcome for line in lines)
+    if report:
+        _write(report, lines)
+    answer = {"dry_run": dry_run, "counts": dict(counted), "lines": plain(lines)}
+    state.show(answer, lambda: _sum_up(lines, counted, dry_run=dry_run))
+    if counted["refused"]:
+        click.get_current_context().exit(1)
+
+
+def _watched(arrived: Iterator[users.Line], source: BinaryIO, size: int, *, commit: bool) -> Iterator[users.Line]:
+    """Pass the lines on, move the progress bar by what was read, and commit between batches."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=max(size, 1), label="Importing", file=sys.stderr, hidden=hidden) as bar:
+        at = 0
+        for line in arrived:
+            if (now := source.tell()) != at:
+                bar.update(now - at)
+                at = now
+            yield line
+        bar.update(max(size, 1) - at)
+    if commit:
+        db.session.commit()
+
+
+def _sum_up(lines: list[users.Line], counted: Counter[str], *, dry_run: bool) -> None:
+    for line in lines:
+        if line.outcome == "refused":
+            click.echo(
+                f"line {line.number}: {click.style('refused', fg='red')} {spell_out(line.username)}: {spell_out(line.reason or '')}"
+            )
+    told = ", ".join(f"{counted[name]} {name}" for name in _COLOURS if counted[name]) or "no lines"
+    click.echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{told}.")
+
+
+def _write(report: Any, lines: list[users.Line]) -> None:
+    import csv
+
+    writer = csv.writer(report)
+    writer.writerow(("line", "username", "outcome", "reason"))
+    writer.writerows((line.number, _cell(line.username), line.outcome, _cell(line.reason or "")) for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Keep a spreadsheet from running what somebody wrote (attack 136)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _find(username: str) -> users.User:
+    user = users.find_by_sub(username) or users.find_by_login(username)
+    if user is None:
+        raise Failure(f"There is nobody called {username}. `idp user list` shows who is there.")
+    return user
+
+
+def _as_dict(user: users.User) -> dict[str, Any]:
+    shown: Mapping[str, Any] = {
+        "sub": user.sub,
+        "username": user.username,
+        "display_name": user.display_name,
+        "given_name": user.given_name,
+        "family_name": user.family_name,
+        "email": user.email or next((address.address for address in user.emails), None),
+        "emails": [{"address": a.address, "verified": bool(a.verified_at), "primary": a.is_primary} for a in user.emails],
+        "roles": user.roles,
+        "npi": user.npi,
+        "status": user.status,
+        "status_reason": user.status_reason,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+    }
+    return dict(plain(shown))

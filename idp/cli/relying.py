@@ -1,0 +1,137 @@
+"""`idp client` — the applications that rely on us."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import click
+
+from idp import clients
+from idp.cli.base import Failure, Group, State, actor, confirm, facts, plain, table, takes_state, yes_option
+
+_KEEP = "Write the secret down now: nobody can read it again, only `idp client rotate-secret` makes another."
+_COLUMNS = ("client_id", "client_name", "application_type", "grant_types", "first_party")
+
+
+@click.group("client", cls=Group)
+def group() -> None:
+    """Register and manage relying applications."""
+
+
+@group.command("create")
+@click.option("--name", "client_name", help="What people read on the consent page.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where answers go, exactly. Several: repeat it.")
+@click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", multiple=True, help="Where sign-out may lead.")
+@click.option("--backchannel-logout-uri", help="Is told by the server when a session ends.")
+@click.option("--scope", help='What it may ask for: "openid profile email claims.read".')
+@click.option("--resource", "resources", multiple=True, help="Protected resource that it may have tokens for.")
+@click.option("--grant-type", "grant_types", multiple=True, help="authorization_code by default; repeat for several.")
+@click.option("--type", "application_type", type=click.Choice(["web", "native"]), help="web by default.")
+@click.option("--auth-method", "token_endpoint_auth_method", help="client_secret_basic by default; none for public clients.")
+@click.option("--first-party", is_flag=True, default=None, help="Ours: people are not asked for consent.")
+@click.option("--client-id", help="A fixed id instead of a generated one.")
+@click.option("--from-json", type=click.File("r", encoding="utf-8"), help="Metadata of RFC 7591 from a file, or - for standard input.")
+@takes_state
+def create(state: State, from_json: TextIO | None, client_id: str | None, **given: Any) -> None:
+    """Register an application. Options win over --from-json. The secret is shown once."""
+    metadata = _from_json(from_json) if from_json else {}
+    metadata |= {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value}
+    client_id = client_id or _text(metadata.pop("client_id", None), "client_id")
+    secret = _text(metadata.pop("client_secret", None), "client_secret")
+    with state.work():
+        client, raw_secret = clients.create(metadata, client_id=client_id, secret=secret, actor=actor())
+        answer = _as_dict(client)
+    if raw_secret:
+        answer["client_secret"] = raw_secret
+    state.show(answer, lambda: _introduce(answer))
+
+
+def _from_json(file: TextIO) -> dict[str, Any]:
+    try:
+        found = json.load(file)
+    except ValueError as error:
+        raise Failure(f"That is not JSON: {error}. Expected an object with client metadata (RFC 7591).") from None
+    if not isinstance(found, dict):
+        raise Failure("Expected one JSON object with client metadata (RFC 7591).")
+    return found
+
+
+def _text(value: Any, name: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise Failure(f"{name} must be text.")
+    return value
+
+
+def _introduce(answer: Mapping[str, Any]) -> None:
+    facts({name: value for name, value in answer.items() if value not in (None, "", [])})
+    if "client_secret" in answer:
+        click.secho(_KEEP, fg="yellow", err=True)
+
+
+@group.command("list")
+@click.argument("text", default="")
+@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="How many.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many.")
+@takes_state
+def list_(state: State, text: str, limit: int, offset: int) -> None:
+    """List applications; TEXT is a part of the name or id."""
+    with state.reading():
+        page = clients.search(text, limit=limit, offset=offset)
+    rows = [_as_dict(client) for client in page.clients]
+
+    def human() -> None:
+        table(rows, _COLUMNS, empty="No application is registered. `idp client create --help` says how.")
+        if page.total > len(rows):
+            click.echo(f"{len(rows)} of {page.total}; more with --offset {offset + limit}.")
+
+    state.show({"clients": rows, "total": page.total}, human)
+
+
+@group.command("show")
+@click.argument("client_id")
+@takes_state
+def show(state: State, client_id: str) -> None:
+    """Show one application. Secrets are never shown; only when they end."""
+    with state.reading():
+        client = clients.get(client_id)
+    answer = _as_dict(client)
+    state.show(answer, lambda: facts({name: value for name, value in answer.items() if value not in (None, "", [])}))
+
+
+@group.command("rotate-secret")
+@click.argument("client_id")
+@click.option("--overlap", "overlap_s", type=click.IntRange(0, 30 * 86400), default=86400, show_default=True,
+              help="Seconds that the present secret still works.")  # fmt: skip
+@yes_option
+@takes_state
+def rotate_secret(state: State, client_id: str, overlap_s: int, yes: bool) -> None:
+    """Give an application a new secret and show it once."""
+    confirm(f"Make a new secret for {client_id}? The present one works for {overlap_s} more seconds.", yes=yes)
+    with state.work():
+        raw_secret = clients.rotate_secret(client_id, overlap_s=overlap_s, actor=actor())
+    answer = {"client_id": client_id, "client_secret": raw_secret, "old_secret_ends_in_s": overlap_s}
+    state.show(answer, lambda: _introduce(answer))
+
+
+@group.command("delete")
+@click.argument("client_id")
+@yes_option
+@takes_state
+def delete(state: State, client_id: str, yes: bool) -> None:
+    """Remove an application; its tokens stop working at once."""
+    with state.reading():
+        name = clients.get(client_id).client_name
+    confirm(f"Delete {client_id} ({name})? Its tokens stop working at once.", yes=yes)
+    with state.work():
+        clients.delete(client_id, actor=actor())
+    state.show({"client_id": client_id, "deleted": True}, lambda: click.echo(f"{client_id} is deleted."))
+
+
+def _as_dict(client: clients.Client) -> dict[str, Any]:
+    shown: dict[str, Any] = plain(client.metadata())
+    shown = {"client_id": client.client_id} | shown
+    if client.secrets:
+        shown["secrets"] = [{"ends_at": plain(secret.expires_at)} for secret in client.secrets]
+    return shown | {"created_at": plain(client.created_at), "updated_at": plain(client.updated_at)}

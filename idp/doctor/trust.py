@@ -1,0 +1,218 @@
+"""What trust rests on: the settings file, secrets, the issuer's address, TLS, signing keys, password hashing."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import ipaddress
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import bcrypt
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from idp import clock, keys
+from idp.config import Settings
+from idp.doctor.finding import Finding, State
+
+_EXPIRES_SOON = timedelta(days=30)
+_FASTEST_HASH_S, _SLOWEST_HASH_S = 0.1, 1.0
+_PROBE_COST = 10
+
+
+def config_file(file: Path | None) -> Iterator[Finding]:
+    """The file with the secrets is for us alone."""
+    if file is None:
+        yield Finding("config", "ok", "the settings come from the environment")
+        return
+    yield _private("config", file, f"{file} can be used")
+
+
+def _private(check: str, file: Path, message: str) -> Finding:
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077:
+        return Finding(
+            check, "warn", f"{file} can be read by other users of this machine (mode {mode:o})", f"chmod 600 {file}"
+        )
+    return Finding(check, "ok", message)
+
+
+def secrets(settings: Settings) -> Iterator[Finding]:
+    """Keys look random and are not used twice."""
+    found = {name: [_raw(entry) for entry in getattr(settings.secrets, name)] for name in ("sealing_keys", "peppers")}
+    weak = [name for name, raws in found.items() if any(len(set(raw)) < 16 for raw in raws)]
+    if weak:
+        yield Finding("secrets", "fail", f"{' and '.join(weak)} hold bytes that are not random",
+                      "make new ones with `idp config secrets`, put them first and keep the old ones behind them")  # fmt: skip
+    every = [raw for raws in found.values() for raw in raws]
+    if len(set(every)) < len(every):
+        yield Finding(
+            "secrets",
+            "warn",
+            "the same key stands in several places",
+            "give each entry a key of its own: `idp config secrets`",
+        )
+    if not weak:
+        yield Finding("secrets", "ok", f"{len(found['sealing_keys'])} sealing keys, {len(found['peppers'])} peppers")
+
+
+def _raw(entry: str) -> bytes:
+    return base64.b64decode(entry.partition(":")[2])
+
+
+def issuer(settings: Settings) -> Iterator[Finding]:
+    """The address is https, and leads to us: discovery there names the same issuer."""
+    url = settings.server.issuer
+    if settings.development:
+        yield Finding("issuer", "ok", f"{url} ({settings.mode} mode, this machine only)")
+    host = urlsplit(url).hostname or ""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        yield Finding(
+            "issuer", "fail", f"the name {host} cannot be resolved here: {error.strerror}", "mend DNS, or server.issuer"
+        )
+        return
+    try:
+        answer = httpx.get(f"{url}/.well-known/openid-configuration", timeout=5.0)
+        told = answer.json().get("issuer") if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError, AttributeError) as error:
+        yield Finding("issuer", "warn", f"{url} does not answer from here: {type(error).__name__}",
+                      "start `idp serve`; if it runs, look at the proxy in front of it and at its certificate")  # fmt: skip
+        return
+    if told == url:
+        yield Finding("issuer", "ok", f"{url} answers and names itself")
+    else:
+        yield Finding("issuer", "fail", f"{url} leads to something else: it answers {answer.status_code}, issuer {told!r}",
+                      "let the proxy pass Host and scheme on, and set server.trusted_proxies; or mend server.issuer")  # fmt: skip
+
+
+def tls(settings: Settings) -> Iterator[Finding]:
+    """The certificate can be read, is valid now and for our name, and belongs to the key."""
+    file = settings.server.tls_certificate
+    if not file:
+        if not settings.development:
+            yield Finding("tls", "ok", "no certificate here: a proxy in front must speak TLS")
+        return
+    try:
+        chain = x509.load_pem_x509_certificates(Path(file).read_bytes())
+        key = load_pem_private_key(Path(settings.server.tls_key).read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        yield Finding(
+            "tls",
+            "fail",
+            f"certificate or key cannot be read: {error}",
+            "both must be PEM, the key without a passphrase",
+        )
+        return
+    ours = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    theirs = chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if ours != theirs:
+        yield Finding(
+            "tls",
+            "fail",
+            "server.tls_key does not belong to server.tls_certificate",
+            "name the pair that belongs together",
+        )
+    yield _dates(chain[0])
+    yield _names(chain[0], urlsplit(settings.server.issuer).hostname or "")
+    yield _private("tls", Path(settings.server.tls_key), "only we can read the private key")
+
+
+def _dates(certificate: x509.Certificate) -> Finding:
+    now, first, last = clock.now(), certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < first:
+        return Finding(
+            "tls",
+            "fail",
+            f"the certificate is valid from {first:%Y-%m-%d} on only",
+            "check the clock, or get one that is valid",
+        )
+    if now > last:
+        return Finding("tls", "fail", f"the certificate expired on {last:%Y-%m-%d}", "renew it and restart")
+    if last - now < _EXPIRES_SOON:
+        return Finding("tls", "warn", f"the certificate expires on {last:%Y-%m-%d}", "renew it")
+    return Finding("tls", "ok", f"the certificate is valid until {last:%Y-%m-%d}")
+
+
+def _names(certificate: x509.Certificate, host: str) -> Finding:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return Finding("tls", "fail", "the certificate names no host (subjectAltName)", f"get one for {host}")
+    known = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    if any(_fits(host, name) for name in known):
+        return Finding("tls", "ok", f"the certificate is for {host}")
+    return Finding(
+        "tls", "fail", f"the certificate is for {', '.join(known)[:200]}, the issuer is {host}", f"get one for {host}"
+    )
+
+
+def _fits(host: str, name: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) == ipaddress.ip_address(name)
+    except ValueError:
+        wild = name.startswith("*.") and host.count(".") == name.count(".")
+        return fnmatch.fnmatchcase(host.lower(), name.lower()) if wild else host.lower() == name.lower()
+
+
+def signing_keys(settings: Settings) -> Iterator[Finding]:
+    """Each algorithm has an active key that opens, and none is overdue."""
+    found = keys.search()
+    for alg in settings.oauth.signing_algs:
+        active = [key for key in found if key.alg == alg and key.status == "active"]
+        if not active:
+            yield Finding(
+                "keys", "fail", f"no active signing key for {alg}", "start `idp serve` once, or run `idp keys rotate`"
+            )
+            continue
+        yield _age(alg, active[0], settings)
+
+
+def _age(alg: str, key: keys.KeyInfo, settings: Settings) -> Finding:
+    try:
+        keys.verify(keys.sign({"purpose": "doctor"}, typ="doctor+jwt", alg=alg), typ="doctor+jwt")
+    except Exception as error:
+        return Finding("keys", "fail", f"the {alg} key {key.kid} cannot sign: {type(error).__name__}",
+                       "its sealing key is missing from secrets.sealing_keys: put it back")  # fmt: skip
+    age = clock.now() - key.activated_at
+    if age > timedelta(days=settings.oauth.key_rotation_days + 2):
+        return Finding("keys", "warn", f"the {alg} key {key.kid} is {age.days} days old",
+                       "is `idp serve` running? it rotates by itself; or run `idp keys rotate`")  # fmt: skip
+    return Finding("keys", "ok", f"{alg}: {key.kid} signs, {age.days} days old")
+
+
+def password_hashing(settings: Settings) -> Iterator[Finding]:
+    """How long one password takes on this machine: long enough to guess slowly, short enough to sign in."""
+    began_at = time.perf_counter()
+    bcrypt.hashpw(b"doctor", bcrypt.gensalt(_PROBE_COST))
+    took_s = (time.perf_counter() - began_at) * 2 ** (settings.passwords.bcrypt_cost - _PROBE_COST)
+    per_s = (os.cpu_count() or 1) / took_s
+    message = f"bcrypt cost {settings.passwords.bcrypt_cost} takes {took_s * 1000:.0f} ms here: about {per_s:.0f} sign-ins a second"
+    state: State = "ok" if _FASTEST_HASH_S <= took_s <= _SLOWEST_HASH_S or settings.development else "warn"
+    better = settings.passwords.bcrypt_cost + (1 if took_s < _FASTEST_HASH_S else -1)
+    remedy = (
+        ""
+        if state == "ok"
+        else f"try passwords.bcrypt_cost = {max(10, better)}; old hashes are renewed as people sign in"
+    )
+    yield Finding("passwords", state, message, remedy)
+
+
+def metrics_token(settings: Settings) -> Iterator[Finding]:
+    """A token that can be guessed opens /metrics."""
+    token = settings.metrics.token
+    if token and len(token) < 20:
+        yield Finding("metrics", "warn", "metrics.token is short", "use 20 or more random characters")
+    else:
+        yield Finding(
+            "metrics", "ok", "/metrics asks for its token" if token else "/metrics is off (metrics.token is empty)"
+        )
