@@ -1,0 +1,18 @@
+"""sessions — who is signed in on this browser. Owns Redis `sso:*`; has never heard of OAuth.
+
+store.py     the record in Redis: one key a session, so that touching, renewing and ending are one atomic step each
+browser.py   the cookie, and the front door for requests: start, current, renew, end, end_all
+
+The cookie carries `<sid>.<secret>` (256 random bits); Redis keeps only the secret's digest. The `sid` alone opens nothing:
+it goes into tokens, logs and the audit. The number of sessions a person may have at once is not limited; they see all of them
+and can end each (standards 7.121).
+
+`ended` is the one message that goes upward: sent as `ended.send("sessions", sub=…, sid=…, cause=…)` inside the caller's
+transaction whenever a session is ended on purpose. A session that merely expires sends nothing: relying applications keep
+their own clocks, and an idle provider window must not sign people out of the application they are working in.
+"""
+
+from idp.sessions.browser import current, end, end_all, ended, renew, start
+from idp.sessions.store import SsoSession, choose, of
+
+__all__ = ["SsoSession", "choose", "current", "end", "end_all", "ended", "of", "renew", "start"]

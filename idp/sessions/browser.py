@@ -1,0 +1,140 @@
+"""The SSO session and its cookie: the front door for requests and for other rooms.
+
+A new secret is made at the start and at every step up or re-authentication; the old one is dead at once (standards 7.73).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from blinker import Signal
+from flask import Response, after_this_request, g, has_request_context
+
+from idp import audit, clock, crypto, web
+from idp.config import settings
+from idp.sessions import store
+from idp.sessions.store import SsoSession
+
+COOKIE = "sso"
+
+ended = Signal("A session was ended on purpose: sent with sub, sid and cause, inside the caller's transaction.")
+
+
+def start(sub: str, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> SsoSession:
+    """Begin a session in this browser and give it a cookie with the answer. A session it had before ends."""
+    before = current()
+    if before:
+        end(before.sid, cause="replaced")
+    raw_secret, now, context = crypto.random_token(), clock.now(), web.context()
+    session = SsoSession(
+        sid=crypto.random_token(16),
+        sub=sub,
+        acr=acr,
+        amr=amr,
+        auth_time=auth_time,
+        started_at=now,
+        seen_at=now,
+        chosen_at=now,
+        expires_at=now + timedelta(seconds=settings().sessions.absolute_s),
+        address=context.address or "",
+        user_agent=(context.user_agent or "")[:256],
+        secret_digest=crypto.digest(raw_secret),
+    )
+    store.save(session)
+    audit.record(audit.Event.SESSION_STARTED, subject=sub, actor=sub, sid=session.sid, acr=acr, amr=amr)
+    return _hold(session, raw_secret)
+
+
+def current() -> SsoSession | None:
+    """Return the session of this browser and slide its idle limit, once a request. Raises kv.Unavailable."""
+    if not has_request_context():
+        return None
+    if "sso_session" not in g:
+        g.sso_session = _read()
+    found: SsoSession | None = g.sso_session
+    return found
+
+
+def renew(session: SsoSession, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> SsoSession | None:
+    """Give the session a new secret, keeping its `sid`, after a step up or re-authentication.
+
+    Returns None when the session has ended, or was renewed by another tab, since it was read: then start another.
+    """
+    raw_secret, now = crypto.random_token(), clock.now()
+    renewed = replace(
+        session, acr=acr, amr=amr, auth_time=auth_time, chosen_at=now, secret_digest=crypto.digest(raw_secret)
+    )
+    changed = store.change(
+        session,
+        secret_digest=renewed.secret_digest,
+        acr=acr,
+        amr=" ".join(amr),
+        auth_time=store.stamp(auth_time),
+        chosen_at=store.stamp(now),
+    )
+    if not changed:
+        return None
+    audit.record(audit.Event.SESSION_RENEWED, subject=session.sub, actor=session.sub, sid=session.sid, acr=acr, amr=amr)
+    return _hold(renewed, raw_secret)
+
+
+def end(sid: str, *, cause: str) -> bool:
+    """End one session: it is dead in Redis when this returns. False when there was none: `ended` is sent once a session."""
+    here = g.get("sso_session") if has_request_context() else None
+    if here and here.sid == sid:
+        _drop()
+    sub = store.remove(sid)
+    if sub is None:
+        return False
+    audit.record(audit.Event.SESSION_ENDED, subject=sub, sid=sid, reason=cause)
+    ended.send("sessions", sub=sub, sid=sid, cause=cause)
+    return True
+
+
+def end_all(sub: str, *, cause: str, except_sid: str | None = None) -> int:
+    """End every session of a person (but perhaps the one they are working in); return how many there were."""
+    return sum(end(sid, cause=cause) for sid in store.sids_of(sub) if sid != except_sid)
+
+
+def _read() -> SsoSession | None:
+    sent = web.read_cookie(COOKIE) or ""
+    sid, _, raw_secret = sent.partition(".")
+    if not sid or not raw_secret or len(sent) > 128 or not sent.isascii():
+        return None
+    found = store.touch(sid, crypto.digest(raw_secret))
+    if isinstance(found, store.Expired):
+        audit.record(audit.Event.SESSION_ENDED, subject=found.sub, sid=sid, reason=found.cause)
+        return None
+    return found
+
+
+def _hold(session: SsoSession, raw_secret: str) -> SsoSession:
+    """Make the session the one of this request, and its secret the cookie of the answer."""
+    if has_request_context():
+        g.sso_session = session
+        _answer_with(f"{session.sid}.{raw_secret}")
+    return session
+
+
+def _drop() -> None:
+    g.sso_session = None
+    _answer_with("")
+
+
+def _answer_with(cookie: str) -> None:
+    """Set the cookie when the answer leaves; the last word of a request counts."""
+    if "sso_cookie" not in g:
+        after_this_request(_set_cookie)
+    g.sso_cookie = cookie
+
+
+def _set_cookie(response: Response) -> Response:
+    """Send the secret only with an answer whose events are committed: never with a failure of ours (house rule 2)."""
+    if not g.sso_cookie:
+        web.delete_cookie(response, COOKIE)
+    elif response.status_code < 500:
+        web.set_cookie(response, COOKIE, g.sso_cookie)
+    else:
+        store.remove(g.sso_session.sid)
+    return response
