@@ -23,6 +23,7 @@ class Experiment:
     title: str
     hint: str
     at_peer: bool
+    reason: str | None  # the word with which the API should refuse; None when it should accept
     lesson: str  # what the answer teaches
 
 
@@ -32,6 +33,7 @@ EXPERIMENTS = (
         title="Access token, right service",
         hint="The token that this service asked for, presented to this service.",
         at_peer=False,
+        reason=None,
         lesson="Accepted: signature, issuer, type, audience, times and scope all fit.",
     ),
     Experiment(
@@ -39,6 +41,7 @@ EXPERIMENTS = (
         title="Access token, other service",
         hint="The same token, presented to the neighbour. One sign-in is not one token.",
         at_peer=True,
+        reason="aud",
         lesson="Refused because of «aud»: the token names the service that it was issued for, and it is not this one.",
     ),
     Experiment(
@@ -46,6 +49,7 @@ EXPERIMENTS = (
         title="ID token instead of access token",
         hint="The ID token says who signed in. It opens nothing.",
         at_peer=False,
+        reason="typ",
         lesson="Refused because of «typ»: only a token of the type at+jwt is an access token.",
     ),
     Experiment(
@@ -53,6 +57,7 @@ EXPERIMENTS = (
         title="Access token, one letter changed",
         hint="Somebody edits the token on its way.",
         at_peer=False,
+        reason="signature",
         lesson="Refused because of the signature: it no longer belongs to the content.",
     ),
     Experiment(
@@ -60,6 +65,7 @@ EXPERIMENTS = (
         title="No token at all",
         hint="The same request without the header.",
         at_peer=False,
+        reason="missing",
         lesson="Refused, and the answer says where a token can be had.",
     ),
 )
@@ -94,7 +100,7 @@ def blueprint(service: Service) -> Blueprint:
             facts=_facts(raw_token, service.provider.issuer),
             verdict=f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}",
             accepted=answer.status_code == 200,
-            expected=answer.status_code == (200 if chosen.slug == "own" else 401),
+            expected=answer.status_code in (200, 401) and answer.json().get("reason") == chosen.reason,
             challenge=answer.headers.get("WWW-Authenticate"),
             body=_pretty(answer.json()),
             suspect=answer.json().get("reason") if answer.status_code != 200 else None,

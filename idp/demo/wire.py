@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -63,7 +65,7 @@ class Provider:
 
     def __init__(self, issuer: str, *, refetch_s: float = 10.0) -> None:
         self.issuer = issuer
-        self.http = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self.http = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=_tls())
         self._refetch_s = refetch_s  # an unknown kid costs the provider at most one request in this time
         self._cache = _Cache()
         self._lock = threading.Lock()
@@ -125,6 +127,12 @@ class Provider:
         if not isinstance(document, dict):
             raise ProviderAway(f"The identity provider's answer at {url} is not a JSON object.")
         return document
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The system's trusted certificates, read once: that takes longer than everything else here."""
+    return ssl.create_default_context()
 
 
 def check_times(claims: Mapping[str, Any], *, now: float | None = None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from idp.demo import claims, patients
 from idp.demo.service import Options
 from idp.demo.wire import Provider
-from tests.demo.standin import Running, StandIn
+from tests.demo.standin import PLAIN, TLS, Running, StandIn
 
 
 @dataclass
@@ -34,7 +34,7 @@ class World:
 
     def api(self, raw_token: str | None, url: str | None = None, method: str = "GET") -> httpx.Response:
         headers = {"Authorization": f"Bearer {raw_token}"} if raw_token is not None else {}
-        return httpx.request(method, url or f"{self.claims_url}/api/claims", headers=headers, trust_env=False)
+        return PLAIN.request(method, url or f"{self.claims_url}/api/claims", headers=headers)
 
     def token(self, *, typ: str | None = "at+jwt", scope: str = "claims.read", **changes: object) -> str:
         """An access token for the claims service, with changes to its claims."""
@@ -69,7 +69,7 @@ def world() -> Iterator[World]:
         app.testing = False
     claims_server.start(claims_app)
     patients_server.start(patients_app)
-    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+    with httpx.Client(follow_redirects=True, trust_env=False, verify=TLS) as browser:
         yield World(
             provider,
             claims_server.url,

@@ -9,14 +9,21 @@ import base64
 import hashlib
 import json
 import secrets
+import ssl
 import threading
 import time
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 from flask import Flask, Response, jsonify, redirect, request
 from joserfc import jwk, jws
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+TLS = ssl.create_default_context()
+PLAIN = httpx.Client(verify=TLS, trust_env=False)  # a program
+PLAIN.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # that keeps no cookies
 
 
 class Quiet(WSGIRequestHandler):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from joserfc import jwk, jws
 
-from tests.demo.standin import ec_key
+from tests.demo.standin import PLAIN, ec_key
 
 
 def part(value: object) -> str:
@@ -143,9 +143,7 @@ def test_7d_50_json_that_is_not_plain_is_refused(world, payload):
 
 @pytest.mark.parametrize("raw", ["x", "a.b", "a.b.c", "a.b.c.d.e", "." * 2, "é.é.é", "A" * 20_000])
 def test_what_is_no_jwt_is_refused(world, raw):
-    answer = httpx.get(
-        f"{world.claims_resource}/claims", headers={"Authorization": f"Bearer {raw}".encode()}, trust_env=False
-    )
+    answer = PLAIN.get(f"{world.claims_resource}/claims", headers={"Authorization": f"Bearer {raw}".encode()})
     refused(answer, "malformed")
 
 
@@ -158,12 +156,12 @@ def test_rfc6750_3_without_a_token_there_is_a_challenge_and_no_error_code(world)
 
 
 def test_another_scheme_is_refused(world):
-    answer = httpx.get(f"{world.claims_resource}/claims", auth=("user", "password"), trust_env=False)
+    answer = PLAIN.get(f"{world.claims_resource}/claims", auth=("user", "password"))
     refused(answer, "missing")
 
 
 def test_rfc6750_2_3_a_token_in_the_url_is_refused(world):
-    answer = httpx.get(f"{world.claims_resource}/claims", params={"access_token": world.token()}, trust_env=False)
+    answer = PLAIN.get(f"{world.claims_resource}/claims", params={"access_token": world.token()})
     refused(answer, "query", 400, "invalid_request")
 
 
@@ -221,7 +219,7 @@ def test_a_symmetric_or_broken_key_in_the_key_set_is_never_used(world):
 
 
 def test_rfc9728_the_resource_describes_itself(world):
-    document = httpx.get(f"{world.claims_url}/.well-known/oauth-protected-resource", trust_env=False).json()
+    document = PLAIN.get(f"{world.claims_url}/.well-known/oauth-protected-resource").json()
     assert document["resource"] == world.claims_resource
     assert document["authorization_servers"] == [world.provider.issuer]
     assert document["scopes_supported"] == ["claims.read", "claims.release"]
@@ -242,4 +240,4 @@ def test_the_provider_away_is_503_and_not_401(world):
 
 @pytest.mark.parametrize("service", ["claims_url", "patients_url"])
 def test_health_needs_no_provider(world, service):
-    assert httpx.get(f"{getattr(world, service)}/healthz", trust_env=False).json()["status"] == "ok"
+    assert PLAIN.get(f"{getattr(world, service)}/healthz").json()["status"] == "ok"

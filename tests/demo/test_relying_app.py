@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from idp.demo import relying_app
-from tests.demo.standin import ec_key
+from tests.demo.standin import PLAIN, TLS, ec_key
 
 
 def csrf(page: httpx.Response) -> str:
@@ -82,8 +82,8 @@ def test_a_doubtful_authorization_response_signs_nobody_in(world, answer, compla
 def test_an_answer_works_once_and_only_in_the_browser_that_asked(world):
     world.browser.get(f"{world.claims_url}/sign-in", follow_redirects=False)
     asked = world.browser.get(f"{world.claims_url}/sign-in", follow_redirects=False).headers["Location"]
-    callback = httpx.get(asked, trust_env=False).headers["Location"]
-    with httpx.Client(trust_env=False) as other_browser:
+    callback = PLAIN.get(asked).headers["Location"]
+    with httpx.Client(trust_env=False, verify=TLS) as other_browser:
         assert other_browser.get(callback).status_code == 400
     assert world.browser.get(callback, follow_redirects=False).status_code == 303
     assert world.browser.get(callback, follow_redirects=False).status_code == 400
@@ -91,7 +91,7 @@ def test_an_answer_works_once_and_only_in_the_browser_that_asked(world):
 
 def test_repeated_parameters_are_refused(world):
     asked = world.browser.get(f"{world.claims_url}/sign-in", follow_redirects=False).headers["Location"]
-    callback = httpx.get(asked, trust_env=False).headers["Location"]
+    callback = PLAIN.get(asked).headers["Location"]
     page = world.browser.get(f"{callback}&code=another")
     assert page.status_code == 400
     assert "repeats a parameter" in page.text
@@ -148,7 +148,7 @@ def test_a_sign_in_gives_the_browser_a_new_session_id(world):
     world.browser.get(world.claims_url)
     assert world.browser.cookies["claims_session"] != before
     world.browser.cookies.set("claims_session", before, domain="localhost.local", path="/")
-    with httpx.Client(trust_env=False, cookies={"claims_session": before}) as thief:
+    with httpx.Client(trust_env=False, verify=TLS, cookies={"claims_session": before}) as thief:
         assert thief.get(f"{world.claims_url}/dashboard").status_code == 303
 
 
@@ -229,7 +229,7 @@ def logout_token(world, *, typ="logout+jwt", **changes):
 
 
 def post_logout(world, raw):
-    return httpx.post(f"{world.claims_url}/backchannel-logout", data={"logout_token": raw}, trust_env=False)
+    return PLAIN.post(f"{world.claims_url}/backchannel-logout", data={"logout_token": raw})
 
 
 def test_backchannel_logout_2_7_ends_the_local_session_once(world):
