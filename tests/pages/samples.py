@@ -136,6 +136,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("login.html", "own_account"): {**LOGIN, "client_name": None},
     ("login.html", "error"): {**LOGIN, "identifier": "maren", "error": WRONG},
     ("login.html", "locked"): {**LOGIN, "identifier": "maren", "error": WRONG, "retry_after_s": 120},
+    ("login.html", "notice"): {**LOGIN, "notice": "The sign-in page was open for too long. Please sign in again."},
     ("login.html", "old_browser"): {**LOGIN, "browser_supported": False},
     ("select_account.html", "first"): {
         "flow_id": "f1",

@@ -1,0 +1,48 @@
+"""Render a page as the application does, but without the application: the templates, the sample contexts, a strict Jinja."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tests.pages.html import Page, parse
+from tests.pages.samples import CASES, COMMON
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "templates"
+STATIC = ROOT / "idp" / "static"
+
+Render = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def pages() -> Environment:
+    """The templates with the globals that `idp.web` gives them; a name that no view passes is an error."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"]
+    )
+    made.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    made.globals["csrf_field"] = lambda: Markup('<input type="hidden" name="csrf" value="token">')
+    made.globals["asset"] = lambda name: f"/static/{name}?v=1"
+    return made
+
+
+@pytest.fixture(scope="session")
+def render(pages: Environment) -> Render:
+    """Return a function that renders one case, with changes to its context where wanted."""
+
+    def rendered(template: str, variant: str, **changes: object) -> Page:
+        text = pages.get_template(template).render(**{**COMMON, **CASES[template, variant], **changes})
+        return parse(text)
+
+    return rendered
+
+
+@pytest.fixture(params=sorted(CASES), ids="-".join)
+def page(request: pytest.FixtureRequest, render: Render) -> Page:
+    """Every page in every state, one after another."""
+    return render(*request.param)

@@ -1,0 +1,246 @@
+"""The pages in Chromium, under our own CSP: reflow at 320 px, targets, keyboard, and what the small scripts add."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from jinja2 import Environment
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from tests.pages.conftest import STATIC
+from tests.pages.samples import CASES, CODES, COMMON
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'"
+)
+HOST = "http://localhost"
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*quiet, "--disable-component-update"])
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A browser window whose every request is answered here: pages from the samples, files from static, forms by a note."""
+
+    def __init__(self, context: BrowserContext, pages: Environment) -> None:
+        self.context, self.pages = context, pages
+        self.window = context.new_page()
+        self.complaints: list[str] = []
+        self.posts: list[str] = []
+        self.window.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.window.on("pageerror", lambda error: self.complaints.append(str(error)))
+        context.route("**/*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if route.request.method == "POST":
+            self.posts.append(route.request.post_data or "")
+            route.fulfill(status=204 if "slow" in route.request.url else 200, content_type="text/html", body="<p>taken")
+        elif path.startswith("/static/"):
+            file = STATIC / path.removeprefix("/static/")
+            route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
+        else:
+            _, _, template, variant = path.split("/")
+            body = self.pages.get_template(template).render(**{**COMMON, **CASES[template, variant]})
+            targets = " https://claims.example.org" if template == "form_post.html" else ""
+            policy = CSP.replace("form-action 'self'", f"form-action 'self'{targets}")
+            route.fulfill(
+                body=body, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy}
+            )
+
+    def open(self, template: str, variant: str = "first") -> Page:
+        self.window.goto(f"{HOST}/show/{template}/{variant}")
+        return self.window
+
+
+@pytest.fixture
+def visitor(chromium: Browser, pages: Environment) -> Iterator[Visitor]:
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    made = Visitor(context, pages)
+    yield made
+    assert made.complaints == []
+    context.close()
+
+
+@pytest.fixture
+def plain_visitor(chromium: Browser, pages: Environment) -> Iterator[Visitor]:
+    """Somebody without JavaScript."""
+    context = chromium.new_context(java_script_enabled=False)
+    yield Visitor(context, pages)
+    context.close()
+
+
+QUIET = [case for case in sorted(CASES) if case[0] != "form_post.html"]  # that one leaves at once
+TOO_SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]):not([readonly]), summary')]
+  .filter(e => e.checkVisibility() && !e.matches('.skip')).map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
+  .filter(([, box]) => box.height < 24 || box.width < 24).map(([html]) => html)"""
+
+
+@pytest.mark.parametrize(("template", "variant"), QUIET)
+def test_1_4_10_and_2_5_8_everything_fits_at_320_px_and_can_be_hit(
+    visitor: Visitor, template: str, variant: str
+) -> None:
+    visitor.window.set_viewport_size({"width": 320, "height": 640})
+    window = visitor.open(template, variant)
+    for panel in window.locator("details").all():
+        panel.evaluate("e => e.open = true")
+    assert window.evaluate("document.documentElement.scrollWidth") == 320
+    inline = window.locator(".mail a, .notice a, p > a").all()  # links in running text are exempt
+    exempt = {link.evaluate("e => e.outerHTML.slice(0, 80)") for link in inline}
+    assert set(window.evaluate(TOO_SMALL)) <= exempt
+
+
+def test_1_4_12_wider_text_spacing_loses_nothing(visitor: Visitor) -> None:
+    visitor.window.set_viewport_size({"width": 320, "height": 640})
+    window = visitor.open("login.html", "error")
+    window.evaluate("""() => { const s = new CSSStyleSheet(); s.replaceSync(
+      '* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important } p { margin-block-end: 2em !important }');
+      document.adoptedStyleSheets = [s]; }""")
+    assert window.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_2_1_1_sign_in_by_keyboard_alone(visitor: Visitor) -> None:
+    window = visitor.open("login.html")
+    expect(window.locator("#identifier")).to_be_focused()
+    window.keyboard.type("maren")
+    window.keyboard.press("Tab")
+    window.keyboard.type("Correct horse 1!")
+    window.keyboard.press("Enter")
+    expect(window.get_by_text("taken")).to_be_visible()
+    assert visitor.posts == ["csrf=token&identifier=maren&password=Correct+horse+1%21"]
+
+
+def test_2_4_7_the_focus_is_visible(visitor: Visitor) -> None:
+    window = visitor.open("login.html")
+    for _ in range(4):
+        window.keyboard.press("Tab")
+        ring = window.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert ring == "solid"
+
+
+def test_w4_the_error_summary_has_the_focus_and_leads_to_the_field(visitor: Visitor) -> None:
+    window = visitor.open("login.html", "error")
+    expect(window.locator("#problem")).to_be_focused()
+    window.get_by_role("link", name="Check what you typed").click()
+    expect(window.locator("#identifier")).to_be_focused()
+
+
+def test_w7_without_javascript_the_same_form_works(plain_visitor: Visitor) -> None:
+    window = plain_visitor.open("login.html")
+    expect(window.locator(".reveal")).to_be_hidden()
+    window.fill("#identifier", "maren")
+    window.fill("#password", "secret")
+    window.click("button[type=submit]")
+    expect(window.get_by_text("taken")).to_be_visible()
+    assert plain_visitor.posts == ["csrf=token&identifier=maren&password=secret"]
+
+
+def test_n7_show_and_hide_the_password(visitor: Visitor) -> None:
+    window = visitor.open("login.html")
+    button = window.get_by_role("button", name="Show password")
+    button.click()
+    expect(window.locator("#password")).to_have_attribute("type", "text")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(window.locator("#password-status")).to_have_text("Your password is shown.")
+    button.click()
+    expect(window.locator("#password")).to_have_attribute("type", "password")
+
+
+def test_a_shown_password_is_masked_again_before_it_is_sent(visitor: Visitor) -> None:
+    window = visitor.open("login.html")
+    window.fill("#identifier", "maren")
+    window.fill("#password", "secret")
+    window.get_by_role("button", name="Show password").click()
+    window.evaluate("document.querySelector('form').addEventListener('submit', (e) => e.preventDefault())")
+    window.keyboard.press("Tab")
+    window.keyboard.press("Enter")
+    expect(window.locator("#password")).to_have_attribute("type", "password")
+
+
+def test_password_rules_are_ticked_while_typing(visitor: Visitor) -> None:
+    window = visitor.open("password_change.html", "error")
+    window.locator("#new_password").press_sequentially("Abcdefgh1")
+    states = {
+        rule: window.locator(f"[data-rule={rule}]").get_attribute("class") for rule in ("min_length", "min_digits")
+    }
+    assert states == {"min_length": "", "min_digits": "met"}
+    expect(window.locator("#new_password-rules-status")).to_have_text(
+        "Still needed: 12 characters or more a special character, such as ! or ?"
+    )
+    window.locator("#new_password").press_sequentially("jkl!")
+    expect(window.locator("#new_password-rules-status")).to_contain_text("Every rule that can be checked here is met")
+
+
+def test_a_second_click_sends_nothing_twice(visitor: Visitor) -> None:
+    window = visitor.open("factor_totp.html")
+    window.evaluate("document.querySelector('form').action = '/slow'")  # answers 204: the page stays
+    window.fill("#code", "123 456")
+    button = window.get_by_role("button", name="Continue")
+    button.click()
+    expect(button).to_have_attribute("aria-busy", "true")
+    button.click()
+    assert visitor.posts == ["csrf=token&code=123+456"]
+
+
+def test_a_code_is_pasted_whole(visitor: Visitor) -> None:
+    window = visitor.open("factor_totp.html")
+    window.evaluate("navigator.clipboard.writeText('123 456')")
+    window.locator("#code").press("ControlOrMeta+v")
+    expect(window.locator("#code")).to_have_value("123 456")
+
+
+def test_recovery_codes_can_be_copied_and_saved(visitor: Visitor, tmp_path: Path) -> None:
+    window = visitor.open("recovery_codes.html")
+    window.get_by_role("button", name="Copy").click()
+    expect(window.locator("#codes-status")).to_have_text("Codes copied.")
+    assert window.evaluate("navigator.clipboard.readText()").split() == CODES
+    with window.expect_download() as download:
+        window.get_by_role("button", name="Download").click()
+    saved = tmp_path / "codes.txt"
+    download.value.save_as(saved)
+    assert saved.read_text().split() == CODES
+    expect(window.get_by_role("button", name="Print")).to_be_visible()
+
+
+def test_form_post_goes_by_itself_even_with_a_field_named_submit(visitor: Visitor) -> None:
+    visitor.open("form_post.html")
+    expect(visitor.window.get_by_text("taken")).to_be_visible()
+    assert visitor.posts == ["code=c1&state=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E&submit=x"]
+
+
+def test_form_post_without_javascript_has_a_button(plain_visitor: Visitor) -> None:
+    window = plain_visitor.open("form_post.html")
+    window.get_by_role("button", name="Continue").click()
+    expect(window.get_by_text("taken")).to_be_visible()
+
+
+def test_demo_codes_are_fetched_anew_when_they_run_out(visitor: Visitor) -> None:
+    visitor.window.clock.install()
+    window = visitor.open("demo_mailbox.html")
+    window.clock.run_for(5_000)
+    expect(window.locator("[data-seconds-left]").first).to_have_text("12")
+    with window.expect_navigation():
+        window.clock.run_for(13_000)
+    expect(window.locator("[data-seconds-left]").first).to_have_text("17")
