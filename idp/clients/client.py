@@ -1,0 +1,109 @@
+"""The client as the rest of the program sees it: a frozen value, safe to keep in a process cache and share between threads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from idp import clock, crypto
+from idp.clients import profiles, redirects
+from idp.clients.profiles import SecurityProfile
+
+
+@dataclass(frozen=True)
+class SecretDigest:
+    """SHA-256 of a client secret. A fast hash is right here: the secret has 256 random bits, nobody can guess it."""
+
+    digest: str
+    expires_at: int | None = None  # epoch seconds; set on the old secret when a new one was made
+
+    def admits(self, raw: str) -> bool:
+        """Compare in constant time; an expired secret admits nobody."""
+        fits = crypto.same(self.digest, crypto.digest(raw))
+        return fits and (self.expires_at is None or self.expires_at > clock.epoch())
+
+
+@dataclass(frozen=True)
+class Client:
+    """A registered application. Fields carry the names of RFC 7591; the secret itself is nowhere (attack 131)."""
+
+    client_id: str
+    client_name: str
+    application_type: str
+    redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str
+    backchannel_logout_session_required: bool
+    token_endpoint_auth_method: str
+    grant_types: tuple[str, ...]
+    response_types: tuple[str, ...]
+    scope: str
+    resources: tuple[str, ...]  # protected resources that it may ask tokens for
+    serves: tuple[str, ...]  # protected resources that it is: it may introspect tokens made for them
+    id_token_signed_response_alg: str
+    default_max_age: int | None
+    require_pkce: bool
+    client_uri: str
+    policy_uri: str
+    tos_uri: str
+    contacts: tuple[str, ...]
+    first_party: bool
+    security_profile: str
+    secrets: tuple[SecretDigest, ...] = dataclasses.field(default=(), repr=False)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def profile(self) -> SecurityProfile:
+        """The row of the table of profiles that this client lives under."""
+        return profiles.get(self.security_profile)
+
+    @property
+    def is_public(self) -> bool:
+        """A client that cannot keep a secret (RFC 6749 section 2.1)."""
+        return self.token_endpoint_auth_method == profiles.PUBLIC
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes it may ask for."""
+        return frozenset(self.scope.split())
+
+    def find_redirect_uri(self, presented: str) -> str | None:
+        """Return the URI to answer to if it is a registered one (exactly; loopback port aside), else None."""
+        native = self.application_type == "native"
+        fits = any(redirects.matches(registered, presented, native=native) for registered in self.redirect_uris)
+        return presented if fits else None
+
+    def check_secret(self, raw: str) -> bool:
+        """Say whether this is the client's secret, or its previous one while that still overlaps."""
+        return any(secret.admits(raw) for secret in self.secrets)
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Say whether the client registered for a grant type (a name that Authlib calls)."""
+        return grant_type in self.grant_types
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the metadata as RFC 7591 writes it, without anything about secrets and without what is not set."""
+        shown: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("secrets", "created_at", "updated_at") and value not in ("", (), None):
+                shown[field.name] = list(value) if isinstance(value, tuple) else value
+        return shown
+
+
+def from_row(row: Mapping[Any, Any]) -> Client:
+    """Build the value from its table row."""
+    stored: dict[str, Any] = row["metadata"]
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+    secrets = tuple(SecretDigest(**secret) for secret in row["secrets"])
+    return Client(
+        client_id=row["client_id"],
+        secrets=secrets,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        **fields,
+    )

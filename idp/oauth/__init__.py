@@ -1,0 +1,46 @@
+"""oauth — OAuth 2 and OpenID Connect: everything that stands between «who is signed in» and a token that a service trusts.
+
+Sends people away to sign in (authn) and learns who they are (sessions); no room below knows that it exists. The map:
+
+| document | file |
+|---|---|
+| RFC 6749 3.1, 4.1.1-4.1.2 authorization endpoint; OIDC Core 3.1.2 | authorization_request.py (checks), authorize.py (dispatcher), parked.py |
+| RFC 6749 3.2, 4.1.3, 4.4, 5, 6 token endpoint | server.py, grants/, issuing.py |
+| RFC 6749 2.3 client authentication | client_auth.py |
+| RFC 6749 4.1.2 authorization codes | codes.py |
+| RFC 6750 bearer tokens; OIDC Core 5.3 UserInfo | userinfo.py |
+| RFC 7009 revocation | revocation.py |
+| RFC 7591 2 client metadata | idp/clients/metadata.py |
+| RFC 7636 PKCE | pkce.py |
+| RFC 7662 introspection | introspection.py |
+| RFC 8252 native apps | idp/clients/redirects.py |
+| RFC 8414 metadata; OIDC Discovery | metadata.py |
+| RFC 8707 resource indicators | resources.py |
+| RFC 9068 JWT access tokens | issuing.py, access_tokens.py |
+| RFC 9207 iss in the response; Form Post Response Mode | answers.py |
+| RFC 9700 4.14 refresh tokens and families | tokens.py |
+| OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, issuing.py |
+| OIDC Core 3.1.2.4, 11 consent, offline access | consent.py |
+| OIDC RP-Initiated Logout; end of sessions | logout.py |
+
+params.py reads requests, errors.py lists what is refused beside Authlib's own errors, views.py has the routes.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from idp.oauth import consent, tokens
+
+__all__ = ["consent", "install", "tokens"]
+
+
+def install(app: Flask) -> None:
+    """Hang the protocol on the application, and listen for sessions that end."""
+    from idp import sessions
+    from idp.oauth import logout, server, views
+
+    app.extensions["idp.oauth"] = server.Server()
+    app.register_blueprint(views.protocol)
+    sessions.ended.connect(logout.on_session_ended)
+    sessions.all_ended.connect(logout.on_sessions_of_person_ended)

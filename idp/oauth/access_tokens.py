@@ -1,0 +1,51 @@
+"""Access tokens that come back to us: at UserInfo, introspection and revocation (RFC 9068 section 4).
+
+A signed token is good until `exp` wherever it is checked offline. Here it is also held against its family and against the list
+of single tokens that were revoked, which Redis keeps until they would have expired.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from idp import clients, clock, keys, kv
+from idp.oauth import issuing, tokens
+from idp.oauth.tokens import Family
+
+
+def read(raw_token: str) -> tuple[dict[str, Any], Family | None] | None:
+    """Return the claims of a living access token and its family (None for a machine's); None for anything else."""
+    claims = verify(raw_token)
+    if claims is None or _is_revoked(claims):
+        return None
+    if clients.find(claims["client_id"]) is None:
+        return None
+    family_id = issuing.family_of(claims["jti"])
+    if family_id is None:
+        return claims, None
+    family = tokens.find_family(family_id)
+    if family is None or family.revoked_at is not None:
+        return None
+    return claims, family
+
+
+def verify(raw_token: str) -> dict[str, Any] | None:
+    """Return the claims of an access token of ours that has not expired, revoked or not; None for anything else."""
+    try:
+        claims = keys.verify(raw_token, typ=issuing.ACCESS_TOKEN_TYPE)
+    except keys.InvalidToken:
+        return None
+    return claims if claims["exp"] > clock.epoch() else None
+
+
+def revoke(claims: dict[str, Any]) -> None:
+    """Let one access token die before its time."""
+    kv.client().set(_key(claims), "1", ex=max(1, claims["exp"] - clock.epoch()))
+
+
+def _is_revoked(claims: dict[str, Any]) -> bool:
+    return bool(kv.client().exists(_key(claims)))
+
+
+def _key(claims: dict[str, Any]) -> str:
+    return kv.key("revoked", claims["jti"])

@@ -1,0 +1,271 @@
+"""The dispatcher of /authorize: validate → sign-in owed? → consent owed? → issue.
+
+`proceed` is the only place that knows this order. Whoever is sent away, to sign in or to decide, comes back to it through
+`resume`, and everything is decided anew from what the parked request says and who is signed in then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import AccessDeniedError
+from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
+from flask import Response
+
+from idp import audit, authn, clients, clock, sessions, web
+from idp.clients import Client
+from idp.oauth import answers, authorization_request, codes, consent, parked, resources, tokens
+from idp.oauth.authorization_request import AuthorizationRequest, Refused
+from idp.oauth.codes import CodeGrant
+from idp.oauth.errors import UnmetAuthenticationRequirements, Unproven
+from idp.oauth.params import Params
+from idp.oauth.parked import Parked
+from idp.sessions import SsoSession
+
+RESUME = "/authorize/resume"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request on its way: what is asked, since when, and whether it is parked already."""
+
+    request: AuthorizationRequest
+    asked_at: datetime
+    parked: Parked | None = None
+
+
+def begin(params: Params) -> Response:
+    """Answer a GET /authorize. Raises Unproven for what may not be answered anywhere else."""
+    request = _read(params)
+    if isinstance(request, Refused):
+        return _refuse(request)
+    return proceed(Asking(request, clock.now()))
+
+
+def begin_from_elsewhere(params: Params) -> Response:
+    """Answer a POST /authorize: park it, and let the browser come back with a GET that carries its cookies (O-9).
+
+    Another site's POST arrives without our SameSite cookies, and would look like a browser where nobody is signed in.
+    """
+    request = _read(params)
+    waiting = parked.park(request, asked_at=clock.now().timestamp(), browser=None)
+    return web.see_other(f"{RESUME}?txn={waiting.txn}")
+
+
+def resume(txn: str) -> Response:
+    """Go on with a parked request. Raises parked.Gone."""
+    waiting = parked.find(txn)
+    if waiting.refusal is not None:
+        return _refuse(waiting.refusal, waiting)
+    return proceed(_asking(waiting))
+
+
+def proceed(asking: Asking) -> Response:
+    """Decide what is owed next, and answer when nothing is."""
+    session, request = sessions.current(), asking.request
+    client = clients.get(request.client_id)
+    try:
+        demand = _sign_in_owed(asking, client, session)
+        if demand is not None or session is None:
+            return _demand_sign_in(asking, client, demand or _demand(asking, client))
+        if _consent_owed(asking, client, session):
+            return _ask_consent(asking)
+        return _issue(asking, client, session)
+    except OAuth2Error as error:
+        return _answer_no(Refused(error, request.reply, is_silent=request.is_silent), asking.parked, session)
+
+
+def question(txn: str) -> tuple[AuthorizationRequest, Client, SsoSession] | None:
+    """Return what the consent page shows; None when nothing is to be decided (any more), and the browser should resume."""
+    waiting = parked.find(txn)
+    session = sessions.current()
+    if waiting.request is None or session is None:
+        return None
+    asking, client = _asking(waiting), clients.get(waiting.request.client_id)
+    if _sign_in_owed(asking, client, session) or not _consent_owed(asking, client, session):
+        return None
+    parked.save(dataclasses.replace(waiting, shown_to=session.sub))
+    return waiting.request, client, session
+
+
+def decide(txn: str, *, allowed: bool) -> Response:
+    """Take the person's decision about a parked request; the form says yes or no and nothing else (attack 15)."""
+    waiting = parked.find(txn)
+    session = sessions.current()
+    if waiting.request is None or session is None or waiting.shown_to != session.sub:
+        return web.see_other(f"{RESUME}?txn={txn}")  # somebody else signed in meanwhile: ask them
+    if not allowed:
+        consent.deny(session.sub, waiting.request, sid=session.sid)
+        told = AccessDeniedError("The person did not allow this.")
+        return _answer_no(Refused(told, waiting.request.reply, is_silent=False), waiting, session)
+    consent.grant(session.sub, waiting.request, sid=session.sid)
+    return proceed(_asking(dataclasses.replace(waiting, agreed=session.sub)))
+
+
+# --- what is owed -------------------------------------------------------------------------------------------------
+
+
+def _sign_in_owed(asking: Asking, client: Client, session: SsoSession | None) -> authn.Demand | None:
+    """Return what the person must still prove, or None. Raises OAuth2Error where only the client can help."""
+    request, demand = asking.request, _demand(asking, client)
+    owes = not authn.satisfied(session, demand)
+    if session is not None and request.hinted_sub is not None and session.sub != request.hinted_sub:
+        if session.auth_time >= asking.asked_at:
+            raise LoginRequiredError("Somebody else signed in than the one whom the request is about.")
+        owes, demand = True, dataclasses.replace(demand, prompt=demand.prompt | {"login"})
+    if owes and request.is_silent:
+        raise LoginRequiredError("Nobody is signed in here as the request demands, and prompt is none.")
+    return demand if owes else None
+
+
+def _demand(asking: Asking, client: Client) -> authn.Demand:
+    """Translate the request for the rooms that sign people in and have never heard of OAuth."""
+    request = asking.request
+    prompt = frozenset(request.prompt) & {"login", "select_account"}
+    return authn.Demand(
+        return_to=RESUME,
+        acr=_acr(request),
+        max_age_s=request.max_age_s,
+        prompt=prompt | ({"login"} if request.max_age_s == 0 else set()),
+        login_hint=request.login_hint,
+        client_name=client.client_name,
+        asked_at=asking.asked_at,
+        form_targets=(web.origin_of(request.reply.redirect_uri),),
+    )
+
+
+def _acr(request: AuthorizationRequest) -> str | None:
+    """Return the first requested acr that can be reached here. Raises UnmetAuthenticationRequirements for an essential one."""
+    reachable = next((value for value in request.acr_values if value in authn.SUPPORTED), None)
+    if reachable is None and request.acr_is_essential:
+        raise UnmetAuthenticationRequirements("None of the essential acr values can be reached here.")
+    return reachable
+
+
+def _consent_owed(asking: Asking, client: Client, session: SsoSession) -> bool:
+    agreed = asking.parked is not None and asking.parked.agreed == session.sub
+    known = () if agreed or client.first_party else consent.remembered(session.sub, client.client_id)
+    return consent.owed(asking.request, client, known, agreed=agreed)
+
+
+# --- where it goes next -------------------------------------------------------------------------------------------
+
+
+def _demand_sign_in(asking: Asking, client: Client, demand: authn.Demand) -> Response:
+    waiting = _parked(asking)
+    return authn.demand(dataclasses.replace(demand, return_to=f"{RESUME}?txn={waiting.txn}"))
+
+
+def _ask_consent(asking: Asking) -> Response:
+    if asking.request.is_silent:
+        raise ConsentRequiredError("The person has not allowed this yet, and prompt is none.")
+    return web.see_other(f"/consent?txn={_parked(asking).txn}")
+
+
+def _issue(asking: Asking, client: Client, session: SsoSession) -> Response:
+    """Begin a token family and send its code; a parked request is answered once."""
+    if asking.parked is not None:
+        parked.take(asking.parked.txn)
+    request = asking.request
+    granted = resources.Asked(request.scopes, request.resources)
+    family = tokens.open_family(
+        session,
+        client_id=client.client_id,
+        granted=granted,
+        claims=request.claims or {},
+        offline=resources.OFFLINE in request.scopes,
+    )
+    raw_code = codes.issue(
+        CodeGrant(
+            family_id=family.id,
+            client_id=client.client_id,
+            redirect_uri=request.reply.redirect_uri,
+            redirect_uri_sent=request.redirect_uri_sent,
+            challenge=request.challenge,
+            nonce=request.nonce,
+            issued_at=clock.epoch(),
+        )
+    )
+    _write_down(asking, session, family)
+    return answers.succeed(request.reply, code=raw_code)
+
+
+def _write_down(asking: Asking, session: SsoSession, family: tokens.Family) -> None:
+    seen = {"subject": session.sub, "client_id": family.client_id, "sid": session.sid, "acr": session.acr}
+    if session.auth_time < asking.asked_at:
+        audit.record(audit.Event.SESSION_PRESENTED, actor=session.sub, amr=session.amr, **seen)
+    audit.record(
+        audit.Event.AUTHORIZATION_GRANTED,
+        actor=session.sub,
+        amr=session.amr,
+        family=family.id,
+        scope=family.scope,
+        resources=list(family.resources),
+        **seen,
+    )
+
+
+# --- saying no ----------------------------------------------------------------------------------------------------
+
+
+def _read(params: Params) -> AuthorizationRequest | Refused:
+    try:
+        return authorization_request.read(params)
+    except Refused as refused:
+        return refused
+    except Unproven as unproven:
+        audit.record(
+            audit.Event.AUTHORIZATION_DENIED,
+            reason=unproven.public,
+            asked_client=(params.get("client_id") or "")[:64],
+            asked_redirect_uri=(params.get("redirect_uri") or "")[:200],
+        )
+        raise
+
+
+def _refuse(refused: Refused, waiting: Parked | None = None) -> Response:
+    """Tell the client, but only a browser where somebody is signed in is sent on with an error: else a link to us with a
+    crafted error would be a free ride to the client's site (F-3, RFC 9700 section 4.11). prompt=none is the exception."""
+    session = sessions.current()
+    if session is None and not refused.is_silent:
+        waiting = waiting or parked.park(refused, asked_at=clock.now().timestamp(), browser=web.browser_id())
+        client = clients.get(refused.reply.client_id)
+        return authn.demand(
+            authn.Demand(
+                return_to=f"{RESUME}?txn={waiting.txn}",
+                client_name=client.client_name,
+                form_targets=(web.origin_of(refused.reply.redirect_uri),),
+            )
+        )
+    return _answer_no(refused, waiting, session)
+
+
+def _answer_no(refused: Refused, waiting: Parked | None, session: SsoSession | None) -> Response:
+    if waiting is not None:
+        parked.take(waiting.txn)
+    audit.record(
+        audit.Event.AUTHORIZATION_DENIED,
+        subject=session.sub if session else None,
+        sid=session.sid if session else None,
+        client_id=refused.reply.client_id,
+        reason=f"{refused.error.error}: {refused.error.get_error_description()}",
+    )
+    return answers.fail(refused.reply, refused.error)
+
+
+# --- parked -------------------------------------------------------------------------------------------------------
+
+
+def _parked(asking: Asking) -> Parked:
+    if asking.parked is not None:
+        return asking.parked
+    return parked.park(asking.request, asked_at=asking.asked_at.timestamp(), browser=web.browser_id())
+
+
+def _asking(waiting: Parked) -> Asking:
+    if waiting.request is None:
+        raise parked.Gone()
+    return Asking(waiting.request, datetime.fromtimestamp(waiting.asked_at, UTC), waiting)

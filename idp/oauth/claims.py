@@ -1,0 +1,76 @@
+"""Scopes → claims: what UserInfo and the ID token say about a person (OIDC Core 5.1, 5.4, 5.5). Empty claims are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from idp import users
+from idp.clients import Client
+from idp.users import User
+
+SCOPE_CLAIMS = {
+    "openid": ("sub",),
+    "profile": (
+        "name",
+        "given_name",
+        "family_name",
+        "preferred_username",
+        "locale",
+        "zoneinfo",
+        "updated_at",
+    ),
+    "email": ("email", "email_verified"),
+    "provider": ("npi", "roles"),
+}
+
+Requested = dict[str, Any] | None  # the `claims` parameter, as authorization_request read it
+
+
+def claims_supported() -> list[str]:
+    """Return every claim that an ID token or UserInfo may hold, for discovery."""
+    of_token = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid")
+    return [*of_token, *(claim for claims in SCOPE_CLAIMS.values() for claim in claims)]
+
+
+def scopes_behind(requested: Requested) -> tuple[str, ...]:
+    """Return the scopes that own the claims asked for one by one, so that the consent page can name them."""
+    wanted = {claim for place in (requested or {}).values() for claim in place}
+    return tuple(scope for scope, claims in SCOPE_CLAIMS.items() if scope != "openid" and wanted & set(claims))
+
+
+def wanted(scopes: Iterable[str], requested: Requested, place: str, client: Client) -> frozenset[str]:
+    """Decide which claims go to `place` ("userinfo" or "id_token"): those of the scopes, and those asked for one by one.
+
+    A claim asked for by name is given only to a client that registered the scope which owns it.
+    """
+    of_scopes = {claim for scope in scopes for claim in SCOPE_CLAIMS.get(scope, ())}
+    open_to_client = {claim for scope in client.scopes for claim in SCOPE_CLAIMS.get(scope, ())}
+    by_name = set((requested or {}).get(place) or ()) & open_to_client
+    return frozenset(of_scopes | by_name) - {"sub"}
+
+
+def of_person(sub: str, names: frozenset[str]) -> dict[str, Any] | None:
+    """Return the named claims of an active person; None for a person who is gone or disabled."""
+    user = users.find_by_sub(sub)
+    if user is None or not user.is_active:
+        return None
+    everything = _everything(user) if names else {}
+    return {name: value for name, value in everything.items() if name in names and value not in (None, "", [])}
+
+
+def _everything(user: User) -> dict[str, Any]:
+    email = user.email
+    return {
+        "name": user.display_name,
+        "given_name": user.given_name,
+        "family_name": user.family_name,
+        "preferred_username": user.username,
+        "locale": user.locale,
+        "zoneinfo": user.zoneinfo,
+        "updated_at": int(user.updated_at.timestamp()),
+        "email": email,
+        "email_verified": True if email else None,  # only verified addresses are ever told
+        "npi": user.npi,
+        "roles": user.roles,
+    }

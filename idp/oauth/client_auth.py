@@ -1,0 +1,96 @@
+"""Client authentication: client_secret_basic, client_secret_post, none (RFC 6749 section 2.3, OIDC Core 9).
+
+A request proves who the client is in one way and never in two (O-23). The way must be the registered one: else a client that
+registered for a stronger method could be spoken for with a weaker one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
+
+from idp import audit, clients, limits, web
+from idp.clients import Client
+from idp.errors import TooMany
+from idp.oauth.params import Params
+
+METHODS = ("client_secret_basic", "client_secret_post", "none")  # what discovery advertises
+FAILURES, WINDOW_S = 30, 60  # per client and address, before the answer is 429
+
+
+@dataclass(frozen=True)
+class Presented:
+    """What a request says about who sent it."""
+
+    method: str
+    client_id: str | None
+    raw_secret: str | None = None
+
+
+def authenticate(params: Params, authorization: str | None) -> Client:
+    """Return the client that sent this request.
+
+    Raises InvalidRequestError for two proofs at once, InvalidClientError for none or a wrong one (written down, and limited per
+    client and address), TooMany when that happens too often.
+    """
+    presented = _presented(params, authorization)
+    client = clients.find(presented.client_id) if presented.client_id else None
+    problem = _problem(presented, client)
+    if client is None or problem:
+        raise _rejected(presented, problem or "The client is not registered, or named itself wrongly.")
+    return client
+
+
+def _presented(params: Params, authorization: str | None) -> Presented:
+    client_id, secret = params.get("client_id"), params.get("client_secret")
+    if params.get("client_assertion") or params.get("client_assertion_type"):
+        raise InvalidRequestError("client_assertion is not supported; see token_endpoint_auth_methods_supported.")
+    if authorization is None:
+        return Presented("client_secret_post" if secret else "none", client_id, secret)
+    if secret:
+        raise InvalidRequestError("The client must authenticate in one way, not with a header and in the body.")
+    basic = _read_basic(authorization)
+    if client_id is not None and basic.client_id not in (None, client_id):
+        raise InvalidRequestError("client_id in the body is not the client of the Authorization header.")
+    return basic
+
+
+def _read_basic(authorization: str) -> Presented:
+    """Both halves are form-urlencoded before base64 (RFC 6749 section 2.3.1)."""
+    scheme, _, encoded = authorization.partition(" ")
+    nothing = Presented("client_secret_basic", None)
+    if scheme.lower() != "basic":
+        return nothing
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return nothing
+    user, colon, password = text.partition(":")
+    return Presented("client_secret_basic", unquote_plus(user), unquote_plus(password)) if colon else nothing
+
+
+def _problem(presented: Presented, client: Client | None) -> str | None:
+    """Say what is wrong, to somebody who may be the client or an attacker: details only for who knows the secret."""
+    if client is None:
+        return "The client is unknown or did not authenticate."
+    if presented.raw_secret is not None and not client.check_secret(presented.raw_secret):
+        return "The client is unknown or its secret is wrong."
+    if presented.method != client.token_endpoint_auth_method:
+        if presented.raw_secret is None:
+            return "The client is unknown or did not authenticate."
+        return f"The client is registered for {client.token_endpoint_auth_method}, not for {presented.method}."
+    return None
+
+
+def _rejected(presented: Presented, problem: str) -> InvalidClientError:
+    """Write the failure down and count it; a secret of 256 bits cannot be guessed, but whoever tries should be seen."""
+    seen, client_id = web.context(), (presented.client_id or "")[:64]
+    audit.record(audit.Event.CLIENT_REJECTED, client_id=client_id or None, reason=problem, method=presented.method)
+    verdict = limits.spend("client_authentication", f"{client_id} {seen.address}", count=FAILURES, window_s=WINDOW_S)
+    if not verdict.allowed:
+        raise TooMany("Too many failed client authentications.", retry_after_s=verdict.retry_after_s)
+    return InvalidClientError(problem, status_code=401)

@@ -1,0 +1,111 @@
+"""Consent: a person's yes to a client and scopes, asked once and remembered. The only owner of the table `consents`.
+
+Our own applications do not ask. A client that cannot prove who it is (public, and answered at a port or scheme that any program
+on the device may take) asks every time (F-16, RFC 8252 section 8.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp import audit, clients, clock
+from idp.clients import Client
+from idp.db import Json, UtcDateTime, db
+from idp.oauth import claims, tokens
+from idp.oauth.authorization_request import AuthorizationRequest
+
+
+class ConsentRow(db.Model):  # type: ignore[name-defined,misc]
+    """What a person has allowed a client, all times together."""
+
+    __tablename__ = "consents"
+
+    sub: Mapped[str] = mapped_column(String(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    granted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+_TABLE = ConsentRow.__table__
+
+
+@dataclass(frozen=True)
+class Consent:
+    """One application that a person has allowed something."""
+
+    client_id: str
+    scopes: tuple[str, ...]
+    granted_at: datetime
+
+
+def scopes_of(request: AuthorizationRequest) -> tuple[str, ...]:
+    """Return what the person is asked about: the scopes, and those that own the claims asked for one by one."""
+    return tuple(dict.fromkeys((*request.scopes, *claims.scopes_behind(request.claims))))
+
+
+def owed(request: AuthorizationRequest, client: Client, remembered: Iterable[str], *, agreed: bool) -> bool:
+    """Decide whether the person must be asked. Pure; `agreed`: they said yes to this very request."""
+    if agreed or client.first_party:
+        return False
+    if "consent" in request.prompt:
+        return True
+    provable = not client.is_public or clients.identity_is_provable(request.reply.redirect_uri)
+    return not provable or not set(scopes_of(request)) <= set(remembered)
+
+
+def remembered(sub: str, client_id: str) -> frozenset[str]:
+    """Return the scopes that a person has allowed a client."""
+    found = db.session.connection().execute(select(_TABLE.c.scopes).where(_mine(sub, client_id))).scalar_one_or_none()
+    return frozenset(found or ())
+
+
+def grant(sub: str, request: AuthorizationRequest, *, sid: str) -> None:
+    """Remember a yes, beside what was allowed before."""
+    scopes = sorted(remembered(sub, request.client_id) | set(scopes_of(request)))
+    values = {"scopes": scopes, "granted_at": clock.now()}
+    execute = db.session.connection().execute
+    if execute(update(_TABLE).where(_mine(sub, request.client_id)).values(values)).rowcount == 0:
+        try:
+            with db.session.begin_nested():
+                execute(insert(_TABLE).values(sub=sub, client_id=request.client_id, **values))
+        except IntegrityError:  # two tabs at once: the later yes counts, and asks again for what it lacks
+            execute(update(_TABLE).where(_mine(sub, request.client_id)).values(values))
+    audit.record(
+        audit.Event.CONSENT_GRANTED, subject=sub, actor=sub, client_id=request.client_id, sid=sid, scopes=scopes
+    )
+
+
+def deny(sub: str, request: AuthorizationRequest, *, sid: str) -> None:
+    """Write down a no; it is not remembered, the person may think again."""
+    scopes = list(scopes_of(request))
+    audit.record(
+        audit.Event.CONSENT_DENIED, subject=sub, actor=sub, client_id=request.client_id, sid=sid, scopes=scopes
+    )
+
+
+def revoke(sub: str, client_id: str, *, actor: str) -> bool:
+    """Take a yes back and end all that was issued on it (attack 55). False if there was none."""
+    gone = db.session.connection().execute(delete(_TABLE).where(_mine(sub, client_id))).rowcount == 1
+    ended = tokens.revoke_of_person(sub, because="consent_revoked", client_id=client_id)
+    if gone or ended:
+        audit.record(audit.Event.CONSENT_REVOKED, subject=sub, actor=actor, client_id=client_id, families=ended)
+    return gone
+
+
+def of(sub: str) -> list[Consent]:
+    """Return what a person has allowed, newest first."""
+    rows = db.session.connection().execute(
+        select(_TABLE).where(_TABLE.c.sub == sub).order_by(_TABLE.c.granted_at.desc())
+    )
+    return [Consent(row.client_id, tuple(row.scopes), row.granted_at) for row in rows]
+
+
+def _mine(sub: str, client_id: str) -> Any:
+    return (_TABLE.c.sub == sub) & (_TABLE.c.client_id == client_id)

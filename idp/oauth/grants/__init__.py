@@ -1,0 +1,9 @@
+"""Grant types, one file each. A new one is a file here and a line in GRANTS (RFC 6749 sections 4.1, 4.4, 6)."""
+
+from __future__ import annotations
+
+from idp.oauth.grants.authorization_code import AuthorizationCodeGrant
+from idp.oauth.grants.client_credentials import ClientCredentialsGrant
+from idp.oauth.grants.refresh_token import RefreshTokenGrant
+
+GRANTS = (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant)

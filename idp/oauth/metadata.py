@@ -1,0 +1,91 @@
+"""Discovery and JWKS: what this server says about itself, and nothing that it does not do (OIDC Discovery 3, RFC 8414).
+
+Every list is taken from the tuple or table that the code itself works with; where a capability is missing that a reader would
+assume, its absence is said (X-13). Both documents are served with an ETag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+from flask import Response, current_app, request
+
+from idp import authn, keys
+from idp.clients import PROFILES
+from idp.config import settings
+from idp.oauth import claims, client_auth, pkce, resources
+from idp.oauth.authorization_request import PROMPTS, RESPONSE_TYPES
+from idp.oauth.grants import GRANTS
+
+DISCOVERY_MAX_AGE_S = 3600
+JWKS_MAX_AGE_S = 300  # a new key is published long before it signs; see keys
+
+
+def document() -> dict[str, Any]:
+    """Return the provider metadata."""
+    issuer = settings().server.issuer
+    secret_methods = [method for method in client_auth.METHODS if method != "none"]
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "jwks_uri": f"{issuer}/jwks",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "end_session_endpoint": f"{issuer}/end_session",
+        "scopes_supported": resources.scopes_supported(),
+        "claims_supported": claims.claims_supported(),
+        "response_types_supported": list(RESPONSE_TYPES),
+        "response_modes_supported": _offered("response_modes"),
+        "grant_types_supported": [grant.GRANT_TYPE for grant in GRANTS],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": _offered("id_token_algs"),
+        "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "introspection_endpoint_auth_methods_supported": secret_methods,
+        "revocation_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "code_challenge_methods_supported": [pkce.METHOD],
+        "acr_values_supported": list(authn.SUPPORTED),
+        "prompt_values_supported": list(PROMPTS),
+        "display_values_supported": ["page"],
+        "claim_types_supported": ["normal"],
+        "claims_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "authorization_response_iss_parameter_supported": True,
+        "ui_locales_supported": ["en"],
+    }
+
+
+def discovery() -> Response:
+    """Answer both well-known addresses with the same document (O-6)."""
+    return _cached(_bytes_of_document(), "application/json", DISCOVERY_MAX_AGE_S)
+
+
+def jwks() -> Response:
+    """Answer the public keys: those that sign, those that will, and those whose tokens are still about (O-7, O-8)."""
+    return _cached(orjson.dumps(keys.public_jwks()), "application/json", JWKS_MAX_AGE_S)
+
+
+def _offered(column: str) -> list[str]:
+    """Return what any available profile offers in a column of the table, each once."""
+    rows = (getattr(profile, column) for profile in PROFILES if profile.available)
+    return list(dict.fromkeys(value for row in rows for value in row))
+
+
+def _bytes_of_document() -> bytes:
+    """The settings do not change while the process lives, and so neither does the document."""
+    known: bytes | None = current_app.extensions.get("idp.discovery")
+    if known is None:
+        known = current_app.extensions["idp.discovery"] = orjson.dumps(document())
+    return known
+
+
+def _cached(body: bytes, content_type: str, max_age_s: int) -> Response:
+    response = Response(body, content_type=content_type)
+    response.headers["Cache-Control"] = f"public, max-age={max_age_s}"
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.make_conditional(request)
+    return response

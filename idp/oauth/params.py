@@ -1,0 +1,66 @@
+"""Parameters of protocol requests: each once, from one place, empty means absent (RFC 6749 section 3.1, F-17).
+
+Authlib merges query and body and lets the query win; we read one of the two and refuse the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from flask import request
+from werkzeug.datastructures import MultiDict
+
+from idp.oauth.errors import quotable
+
+REPEATABLE = ("resource", "audience")  # RFC 8707 section 2, RFC 8693 section 2.1
+FORM = "application/x-www-form-urlencoded"
+
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")  # controls, line ends, and what was no UTF-8
+
+
+@dataclass(frozen=True)
+class Params:
+    """What a request said: `one` maps a name to its only value, `resources` are the values of `resource`."""
+
+    one: Mapping[str, str]
+    resources: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """Return the value, or None when it was absent or empty."""
+        return self.one.get(name)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return the values of a space-separated parameter, each once, in order."""
+        return tuple(dict.fromkeys((self.one.get(name) or "").split()))
+
+
+def of_browser() -> Params:
+    """Read a request that comes through the browser: the query of a GET, the form of a POST. Raises InvalidRequestError."""
+    if request.method == "GET":
+        return read(request.args)
+    return of_form()
+
+
+def of_form() -> Params:
+    """Read a POST: a form in the body and no query string. Raises InvalidRequestError."""
+    if request.query_string:
+        raise InvalidRequestError("Parameters belong into the body of the POST; the query string must be empty.")
+    if request.mimetype != FORM:
+        raise InvalidRequestError(f"The body must be {FORM}.")
+    return read(request.form)
+
+
+def read(source: MultiDict[str, str]) -> Params:
+    """Check that nothing came twice and that everything is text. Raises InvalidRequestError."""
+    one: dict[str, str] = {}
+    for name, values in source.lists():
+        if len(values) > 1 and name not in REPEATABLE:
+            raise InvalidRequestError(f"The parameter {quotable(name)} was sent more than once.")
+        if any(_NOT_TEXT.search(value) for value in (name, *values)):
+            raise InvalidRequestError(f"The parameter {quotable(name)} is not UTF-8 text without control characters.")
+        if values[0] and name not in REPEATABLE:
+            one[name] = values[0]
+    return Params(one, tuple(dict.fromkeys(value for value in source.getlist("resource") if value)))

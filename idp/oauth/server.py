@@ -1,0 +1,133 @@
+"""The one Authlib server: the chassis under the token endpoint.
+
+Authlib finds the grant, calls its steps in order and turns errors into answers. What it does by default and we do not want:
+its Flask request object builds `request.url` and merges query and body; its grants write tokens into the debug log and save them
+after the fact; its error for an unknown grant repeats what was sent. All that is replaced here and in grants/.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from flask import Response, request
+
+from idp import audit, clients, web
+from idp.clients import Client
+from idp.oauth import client_auth, params, tokens
+from idp.oauth.errors import CodeReplayed, RefreshTokenReused
+from idp.oauth.grants import GRANTS
+from idp.oauth.params import Params
+
+NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+
+
+class TokenRequest(OAuth2Request):  # type: ignore[misc]
+    """What grants know of a request: the form and the headers. The base class's constructor wants a URL; nobody here does."""
+
+    def __init__(self, sent: Params) -> None:
+        self.method = "POST"
+        self.uri = ""
+        self.headers = request.headers
+        self.sent = sent
+        self.payload = BasicOAuth2Payload(sent.one)
+        self.client: Client | None = None
+        self.auth_method = self.user = None
+        self.authorization_code = self.refresh_token = self.credential = None
+        self._scope = self._body = None
+
+    @property
+    def form(self) -> Any:
+        """The parameters, each once."""
+        return self.sent.one
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]
+    """Authlib's server with our clients, our client authentication and our errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for grant in GRANTS:
+            self.register_grant(grant)
+
+    def query_client(self, client_id: str) -> Client | None:
+        """Return a registered client."""
+        return clients.find(client_id)
+
+    def create_oauth2_request(self, request: Params) -> TokenRequest:
+        """Wrap parameters that were read already."""
+        return TokenRequest(request)
+
+    def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
+        """Prove who sent the request."""
+        client = client_auth.authenticate(request.sent, request.headers.get("Authorization"))
+        request.client = client
+        return client
+
+    def get_token_grant(self, request: TokenRequest) -> Any:
+        """Return the grant that `grant_type` names. Raises OAuth2Error; never repeats what was sent."""
+        for grant, extensions in self._token_grants:
+            if grant.check_token_endpoint(request):
+                found = grant(request, self)
+                for extension in extensions or ():
+                    extension(found)
+                return found
+        if not request.payload.grant_type:
+            raise InvalidRequestError("grant_type is missing.")
+        raise OAuth2Error("grant_type is none that this server supports.", error="unsupported_grant_type")
+
+    def validate_requested_scope(self, scope: str | None) -> None:
+        """Scopes are judged with their resources, in resources.py."""
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Nobody listens: what happened is in the audit."""
+
+    def handle_response(self, status: int, body: Any, headers: Any) -> Response:
+        """Send JSON that no cache keeps (O-24)."""
+        return answer(body, status=status, headers=headers)
+
+    def answer_token_request(self) -> Response:
+        """POST /token (RFC 6749 section 3.2)."""
+        sent = Params({})
+        try:
+            sent = params.of_form()
+            token_request = self.create_oauth2_request(sent)
+            grant = self.get_token_grant(token_request)
+            grant.validate_token_request()
+            return self.handle_response(*grant.create_token_response())
+        except OAuth2Error as error:
+            return refuse(error, sent)
+
+
+def refuse(error: OAuth2Error, sent: Params) -> Response:
+    """Answer an error (RFC 6749 section 5.2) and write it down. The refusal is a fact: what it revokes stays revoked."""
+    if isinstance(error, (CodeReplayed, RefreshTokenReused)):
+        tokens.revoke_family(error.family_id, because=str(error.event))
+        audit.record(error.event, client_id=_client_id(sent), family=error.family_id)
+    if error.error != "invalid_client":  # client_auth wrote that down
+        told = f"{error.error}: {error.get_error_description()}"
+        audit.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
+    description = f"{error.get_error_description()} (reference {web.context().request_id})"
+    headers = [("WWW-Authenticate", 'Basic realm="idp"')] if error.status_code == 401 else []
+    return answer(
+        {"error": error.error, "error_description": description}, status=error.status_code or 400, headers=headers
+    )
+
+
+def answer(body: Any, *, status: int = 200, headers: Any = ()) -> Response:
+    """Build a JSON answer that nobody stores."""
+    response = Response(orjson.dumps(body), status, content_type="application/json")
+    for name, value in headers:
+        response.headers[name] = value
+    for name, value in NO_STORE:
+        response.headers[name] = value
+    return response
+
+
+def _client_id(sent: Params) -> str | None:
+    """The client as far as the request tells: good enough for a search in the audit, never for a decision."""
+    named = sent.get("client_id") or (request.authorization.username if request.authorization else None)
+    return named[:64] if named else None

@@ -1,0 +1,261 @@
+"""Token families and refresh tokens: the only owner of their rows (RFC 6749 section 6, RFC 9700 section 4.14).
+
+A family is everything that grew out of one authorization: it begins with the code and ends by itself, by revocation, or with
+the SSO session that it belongs to. Access tokens are signed and not stored; they carry the family's id in front of their `jti`,
+so that UserInfo and introspection know at once when a family is revoked.
+
+Only statements of SQLAlchemy Core stand here: this is the busiest path of the server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text, delete, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp import clock, crypto
+from idp.config import settings
+from idp.db import Json, UtcDateTime, db
+from idp.oauth.errors import RefreshTokenReused
+from idp.oauth.resources import Asked
+from idp.sessions import SsoSession
+
+
+class FamilyRow(db.Model):  # type: ignore[name-defined,misc]
+    """One authorization of one client by one person. Bound to the SSO session unless it is an offline one."""
+
+    __tablename__ = "token_families"
+    __table_args__ = (
+        Index("ix_token_families_sub", "sub", "client_id"),
+        Index("ix_token_families_sid", "sid"),
+        Index("ix_token_families_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(64))
+    sub: Mapped[str] = mapped_column(String(64))
+    sid: Mapped[str] = mapped_column(String(64))
+    offline: Mapped[bool] = mapped_column(Boolean)
+    scope: Mapped[str] = mapped_column(Text)
+    resources: Mapped[list[str]] = mapped_column(Json)
+    claims: Mapped[dict[str, Any]] = mapped_column(Json)  # the `claims` parameter of the authorization request
+    acr: Mapped[str] = mapped_column(String(255))
+    amr: Mapped[str] = mapped_column(String(255))
+    auth_time: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)  # no refresh token of it lives longer
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_because: Mapped[str | None] = mapped_column(String(64))
+
+
+class RefreshTokenRow(db.Model):  # type: ignore[name-defined,misc]
+    """One refresh token. Rotated ones stay until the family ends: that one of them comes back is the alarm."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (Index("ix_refresh_tokens_family_id", "family_id"),)
+
+    digest: Mapped[str] = mapped_column(String(43), primary_key=True)
+    family_id: Mapped[str] = mapped_column(ForeignKey("token_families.id", ondelete="CASCADE"))
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    rotated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+_FAMILIES = FamilyRow.__table__
+_TOKENS = RefreshTokenRow.__table__
+_WITH_FAMILY = select(_TOKENS.c.expires_at.label("idle_at"), _TOKENS.c.rotated_at, _FAMILIES).join(
+    _FAMILIES, _FAMILIES.c.id == _TOKENS.c.family_id
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What was authorized, by whom, for whom, and how the person had signed in."""
+
+    id: str
+    client_id: str
+    sub: str
+    sid: str
+    offline: bool
+    scope: str
+    resources: tuple[str, ...]
+    claims: dict[str, Any]
+    acr: str
+    amr: tuple[str, ...]
+    auth_time: datetime
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+    @property
+    def granted(self) -> Asked:
+        """Scopes and resources of the authorization."""
+        return Asked(tuple(self.scope.split()), self.resources)
+
+    @property
+    def is_live(self) -> bool:
+        """Neither revoked nor past its end."""
+        return self.revoked_at is None and clock.now() < self.expires_at
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """A refresh token that was presented, with its family."""
+
+    digest: str
+    expires_at: datetime
+    was_rotated: bool  # as of now; who decides by it, and not by `rotate`, loses the race
+    family: Family
+
+    @property
+    def is_live(self) -> bool:
+        """Neither idle for too long nor of a dead family. Whether it was rotated, `rotate` finds out."""
+        return self.family.is_live and clock.now() < self.expires_at
+
+    def check_client(self, client: Any) -> bool:
+        """Say whether the token belongs to a client (a name that Authlib calls)."""
+        return bool(self.family.client_id == client.client_id)
+
+    def get_scope(self) -> str:
+        """Return the scope that a refresh may not exceed (a name that Authlib calls)."""
+        return self.family.scope
+
+
+# --- families -----------------------------------------------------------------------------------------------------
+
+
+def open_family(
+    session: SsoSession, *, client_id: str, granted: Asked, claims: dict[str, Any], offline: bool
+) -> Family:
+    """Begin a family when its code is issued: from then on everything that ends the session finds it.
+
+    It ends with the session's own absolute limit, or, if it is an offline one, after `refresh_absolute_s`.
+    """
+    now = clock.now()
+    limit = now + timedelta(seconds=settings().oauth.refresh_absolute_s)
+    row = {
+        "id": crypto.uuid7(),
+        "client_id": client_id,
+        "sub": session.sub,
+        "sid": session.sid,
+        "offline": offline,
+        "scope": " ".join(granted.scopes),
+        "resources": list(granted.resources),
+        "claims": claims,
+        "acr": session.acr,
+        "amr": " ".join(session.amr),
+        "auth_time": session.auth_time,
+        "created_at": now,
+        "expires_at": limit if offline else min(limit, session.expires_at),
+        "revoked_at": None,
+    }
+    _execute(insert(_FAMILIES).values(row))
+    return _family(row)
+
+
+def find_family(family_id: str) -> Family | None:
+    """Return a family, living or dead, or None."""
+    row = _execute(select(_FAMILIES).where(_FAMILIES.c.id == family_id)).mappings().one_or_none()
+    return _family(row) if row is not None else None
+
+
+def revoke_family(family_id: str, *, because: str) -> bool:
+    """End a family and everything that was issued from it. False if it had ended before."""
+    return _revoke(_FAMILIES.c.id == family_id, because) == 1
+
+
+def revoke_of_session(sid: str, *, because: str, offline_too: bool) -> int:
+    """End the families of an SSO session; offline ones outlive a plain sign-out (F-9, O-41)."""
+    of_session = _FAMILIES.c.sid == sid
+    return _revoke(of_session if offline_too else of_session & _FAMILIES.c.offline.is_(False), because)
+
+
+def revoke_of_person(sub: str, *, because: str, client_id: str | None = None, except_sid: str | None = None) -> int:
+    """End every family of a person; only those of one client, or all but those of one session, if named."""
+    which = _FAMILIES.c.sub == sub
+    if client_id is not None:
+        which &= _FAMILIES.c.client_id == client_id
+    if except_sid is not None:
+        which &= _FAMILIES.c.sid != except_sid
+    return _revoke(which, because)
+
+
+def prune() -> int:
+    """Forget families that ended more than a day ago, and their refresh tokens; returns how many."""
+    long_ago = clock.now() - timedelta(days=1)
+    gone = select(_FAMILIES.c.id).where(_FAMILIES.c.expires_at < long_ago)
+    _execute(delete(_TOKENS).where(_TOKENS.c.family_id.in_(gone)))
+    return int(_execute(delete(_FAMILIES).where(_FAMILIES.c.expires_at < long_ago)).rowcount)
+
+
+# --- refresh tokens -----------------------------------------------------------------------------------------------
+
+
+def issue(family: Family) -> str:
+    """Make a refresh token of a family and return it; we keep its digest."""
+    raw_token, now = crypto.random_token(), clock.now()
+    idle = now + timedelta(seconds=settings().oauth.refresh_idle_s)
+    row = {
+        "digest": crypto.digest(raw_token),
+        "family_id": family.id,
+        "issued_at": now,
+        "expires_at": min(idle, family.expires_at),
+        "rotated_at": None,
+    }
+    _execute(insert(_TOKENS).values(row))
+    return raw_token
+
+
+def find(raw_token: str) -> RefreshToken | None:
+    """Return a refresh token with its family, rotated and expired ones too, or None."""
+    digest = crypto.digest(raw_token)
+    row = _execute(_WITH_FAMILY.where(_TOKENS.c.digest == digest)).mappings().one_or_none()
+    if row is None:
+        return None
+    return RefreshToken(digest, row["idle_at"], row["rotated_at"] is not None, _family(row))
+
+
+def rotate(token: RefreshToken) -> str:
+    """Put a new refresh token in the place of this one, for whoever comes first (RFC 9700 section 4.14.2).
+
+    Everybody after that raises RefreshTokenReused; the caller revokes the family.
+    """
+    unused = (_TOKENS.c.digest == token.digest) & _TOKENS.c.rotated_at.is_(None)
+    if _execute(update(_TOKENS).where(unused).values(rotated_at=clock.now())).rowcount != 1:
+        raise RefreshTokenReused(token.family.id)
+    return issue(token.family)
+
+
+# --- inside -------------------------------------------------------------------------------------------------------
+
+
+def _execute(statement: Any) -> Any:
+    return db.session.connection().execute(statement)
+
+
+def _revoke(which: Any, because: str) -> int:
+    living = which & _FAMILIES.c.revoked_at.is_(None)
+    values = {"revoked_at": clock.now(), "revoked_because": because}
+    return int(_execute(update(_FAMILIES).where(living).values(values)).rowcount)
+
+
+def _family(row: Any) -> Family:
+    return Family(
+        id=row["id"],
+        client_id=row["client_id"],
+        sub=row["sub"],
+        sid=row["sid"],
+        offline=bool(row["offline"]),
+        scope=row["scope"],
+        resources=tuple(row["resources"]),
+        claims=row["claims"] or {},
+        acr=row["acr"],
+        amr=tuple(row["amr"].split()),
+        auth_time=row["auth_time"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+    )

@@ -1,0 +1,62 @@
+"""UserInfo: what a client may know about the person who signed in (OIDC Core 5.3, RFC 6750)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6750 import InsufficientScopeError
+from flask import Response, request
+
+from idp import clients
+from idp.oauth import access_tokens, claims, params, resources, server
+from idp.oauth.errors import quotable
+
+
+def respond() -> Response:
+    """GET or POST /userinfo with a bearer token in the header, or in the body of a POST (O-28, O-29)."""
+    try:
+        raw_token = _bearer_token()
+    except InvalidRequestError as wrong:
+        return _challenge(400, "invalid_request", wrong.get_error_description())
+    if raw_token is None:
+        return _challenge(401)
+    said = _claims(raw_token)
+    if said is None:
+        return _challenge(401, "invalid_token", "The access token is expired, revoked, or not for this endpoint.")
+    if not said:
+        return _challenge(403, InsufficientScopeError.error, "The access token lacks the scope openid.")
+    return server.answer(said)
+
+
+def _claims(raw_token: str) -> dict[str, Any] | None:
+    """Return the claims; None for a token that is not good here, nothing for one without the scope openid."""
+    token, family = access_tokens.read(raw_token) or ({}, None)
+    if family is None or token["aud"] != resources.userinfo():
+        return None
+    if resources.OPENID not in token["scope"].split():
+        return {}
+    names = claims.wanted(token["scope"].split(), family.claims, "userinfo", clients.get(family.client_id))
+    person = claims.of_person(family.sub, names)
+    return None if person is None else {"sub": family.sub} | person
+
+
+def _bearer_token() -> str | None:
+    """RFC 6750 section 2: header or body, one of them, never the query (F-18). Raises InvalidRequestError."""
+    if "access_token" in request.args:
+        raise InvalidRequestError("An access token must not travel in the address (RFC 9700 section 4.3.2).")
+    scheme, _, in_header = request.headers.get("Authorization", "").partition(" ")
+    has_body = request.method == "POST" and request.mimetype == params.FORM
+    in_body = params.of_form().get("access_token") if has_body else None
+    if in_header and in_body:
+        raise InvalidRequestError("The access token was sent in two ways at once.")
+    if scheme.lower() == "bearer" and in_header:
+        return in_header.strip()
+    return in_body
+
+
+def _challenge(status: int, error: str = "", description: str = "") -> Response:
+    """RFC 6750 section 3: a request without any token gets the bare challenge."""
+    told = f', error="{error}", error_description="{quotable(description, 200)}"' if error else ""
+    body = {"error": error, "error_description": description} if error else {}
+    return server.answer(body, status=status, headers=[("WWW-Authenticate", f'Bearer realm="idp"{told}')])

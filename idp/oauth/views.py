@@ -1,0 +1,151 @@
+"""Routes of the protocol; each is one call into the file that knows its RFC.
+
+CORS is open, without credentials, on what a browser application reads: token, UserInfo, revocation, JWKS, discovery (F-11).
+HEAD is for documents; a page that can change something answers 405 to it (attack 85).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from flask import Blueprint, Response, abort, current_app, request
+
+from idp import web
+from idp.oauth import authorize, consent, introspection, logout, metadata, params, resources, revocation, userinfo
+from idp.oauth.errors import Unproven
+from idp.oauth.params import Params
+from idp.oauth.server import Server
+
+protocol = Blueprint("oauth", __name__)
+
+DOCUMENTS = ("oauth.discovery", "oauth.jwks")
+OPEN_TO_SCRIPTS = (*DOCUMENTS, "oauth.token", "oauth.user_info", "oauth.revoke")
+
+
+@protocol.get("/authorize")
+def authorization() -> Response:
+    """RFC 6749 section 3.1, OIDC Core 3.1.2."""
+    return authorize.begin(_browser_params())
+
+
+@protocol.post("/authorize")
+def authorization_by_form() -> Response:
+    """The same request as a form (O-9)."""
+    return authorize.begin_from_elsewhere(_browser_params())
+
+
+@protocol.get("/authorize/resume")
+def resume() -> Response:
+    """Where the sign-in and consent pages lead back to."""
+    return authorize.resume(web.single("txn"))
+
+
+@protocol.get("/consent")
+def consent_page() -> Response:
+    """Ask the person whether the client may have what it asks for."""
+    txn = web.single("txn")
+    asked = authorize.question(txn)
+    if asked is None:
+        return web.see_other(f"{authorize.RESUME}?txn={txn}")
+    wanted, client, session = asked
+    lasts = "Until you withdraw it" if resources.OFFLINE in wanted.scopes else "Until you sign out"
+    return web.page(
+        "consent.html",
+        txn=txn,
+        client_name=client.client_name,
+        redirect_host=urlsplit(wanted.reply.redirect_uri).hostname or urlsplit(wanted.reply.redirect_uri).scheme,
+        scopes=[{"name": name, "sentence": resources.sentence(name)} for name in consent.scopes_of(wanted)],
+        lifetime=lasts,
+        first_time=not consent.remembered(session.sub, client.client_id),
+        form_targets=(web.origin_of(wanted.reply.redirect_uri),),
+    )
+
+
+@protocol.post("/consent")
+@web.csrf_protected
+def consent_decision() -> Response:
+    """Take the answer: allow or deny, and nothing else from the form (attack 15)."""
+    decision = web.single("decision")
+    if decision not in ("allow", "deny"):
+        raise Unproven("Choose whether you allow this or not.")
+    return authorize.decide(web.single("txn"), allowed=decision == "allow")
+
+
+@protocol.post("/token")
+def token() -> Response:
+    """RFC 6749 section 3.2."""
+    server: Server = current_app.extensions["idp.oauth"]
+    return server.answer_token_request()
+
+
+@protocol.route("/userinfo", methods=["GET", "POST"])
+def user_info() -> Response:
+    """OIDC Core 5.3."""
+    return userinfo.respond()
+
+
+@protocol.post("/introspect")
+def introspect() -> Response:
+    """RFC 7662."""
+    return introspection.respond()
+
+
+@protocol.post("/revoke")
+def revoke() -> Response:
+    """RFC 7009."""
+    return revocation.respond()
+
+
+@protocol.get("/.well-known/openid-configuration")
+@protocol.get("/.well-known/oauth-authorization-server")
+def discovery() -> Response:
+    """OIDC Discovery 4, RFC 8414 section 3."""
+    return metadata.discovery()
+
+
+@protocol.get("/jwks")
+def jwks() -> Response:
+    """RFC 7517 section 5."""
+    return metadata.jwks()
+
+
+@protocol.route("/end_session", methods=["GET", "POST"])
+def end_session() -> Response:
+    """RP-Initiated Logout 1.0; our own confirmation page posts here too, with its CSRF token."""
+    if request.method == "POST" and "decision" in request.form:
+        web.check_csrf()
+        return logout.decide()
+    return logout.respond()
+
+
+@protocol.get("/signed-out")
+def signed_out() -> Response:
+    """Say that it is done."""
+    return logout.signed_out()
+
+
+@protocol.before_request
+def _no_head() -> None:
+    if request.method == "HEAD" and request.endpoint not in DOCUMENTS:
+        abort(405)
+
+
+@protocol.after_request
+def _cors(response: Response) -> Response:
+    if request.endpoint in OPEN_TO_SCRIPTS and "Origin" in request.headers:
+        response.headers["Access-Control-Allow-Origin"] = "*"  # no cookies: these endpoints do not read any
+        response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+            response.headers["Access-Control-Max-Age"] = "3600"
+    return response
+
+
+def _browser_params() -> Params:
+    """Read the parameters; what came twice could be meant in two ways, so nothing of it is trusted (attacks 5, 6)."""
+    try:
+        return params.of_browser()
+    except InvalidRequestError as wrong:
+        raise Unproven(wrong.get_error_description()) from None
