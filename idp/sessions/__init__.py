@@ -10,9 +10,10 @@ and can end each (standards 7.121).
 `ended` is the one message that goes upward: sent as `ended.send("sessions", sub=…, sid=…, cause=…)` inside the caller's
 transaction whenever a session is ended on purpose. A session that merely expires sends nothing: relying applications keep
 their own clocks, and an idle provider window must not sign people out of the application they are working in.
+`all_ended` follows the single messages of `end_all`, also when no session was left: what outlives sessions may hang on it.
 """
 
-from idp.sessions.browser import current, end, end_all, ended, renew, start
+from idp.sessions.browser import all_ended, current, end, end_all, ended, renew, start
 from idp.sessions.store import SsoSession, choose, of
 
-__all__ = ["SsoSession", "choose", "current", "end", "end_all", "ended", "of", "renew", "start"]
+__all__ = ["SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "of", "renew", "start"]

@@ -19,6 +19,7 @@ from idp.sessions.store import SsoSession
 COOKIE = "sso"
 
 ended = Signal("A session was ended on purpose: sent with sub, sid and cause, inside the caller's transaction.")
+all_ended = Signal("Every session of a person was ended on purpose, or there was none: sent with sub, cause and except_sid.")
 
 
 def start(sub: str, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> SsoSession:
@@ -94,7 +95,9 @@ def end(sid: str, *, cause: str) -> bool:
 
 def end_all(sub: str, *, cause: str, except_sid: str | None = None) -> int:
     """End every session of a person (but perhaps the one they are working in); return how many there were."""
-    return sum(end(sid, cause=cause) for sid in store.sids_of(sub) if sid != except_sid)
+    count = sum(end(sid, cause=cause) for sid in store.sids_of(sub) if sid != except_sid)
+    all_ended.send("sessions", sub=sub, cause=cause, except_sid=except_sid)
+    return count
 
 
 def _read() -> SsoSession | None:
