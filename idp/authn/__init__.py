@@ -1,0 +1,45 @@
+"""authn — proving who somebody is; has never heard of OAuth.
+
+A caller says what it needs (`Demand`), asks whether this browser's session is enough (`satisfied`), and if not answers with
+`demand(…)`: the person is led through the sign-in pages and comes back to `return_to`.
+
+assurance.py       factors done → acr and amr; is a session enough? (pure)
+flow.py            LoginFlow in Redis: what a browser has proved so far
+steps.py           what is owed next (pure), the one dispatcher, the end of a sign-in
+identify.py        the first step: name and password
+factors/           second factors, each whole in its file; FACTORS is the list
+guard.py           login_required, require_recent, require_acr for views of other rooms
+recovery.py        getting back in: forgotten password, forgotten username
+device.py          known devices, so that strangers cannot lock a person out
+notices.py         mails about what happened to an account
+views.py enrol_views.py recovery_views.py     pages
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from idp.authn import guard
+from idp.authn.assurance import LEVELS, ONE_FACTOR, PHISHING_RESISTANT, SUPPORTED, TWO_FACTORS, Demand, satisfied
+from idp.authn.steps import begin as demand
+
+__all__ = [
+    "LEVELS",
+    "ONE_FACTOR",
+    "PHISHING_RESISTANT",
+    "SUPPORTED",
+    "TWO_FACTORS",
+    "Demand",
+    "demand",
+    "guard",
+    "install",
+    "satisfied",
+]
+
+
+def install(app: Flask) -> None:
+    """Hang the pages of signing in on the application."""
+    from idp.authn import enrol_views, recovery_views, views
+
+    for blueprint in (views.pages, enrol_views.pages, recovery_views.pages):
+        app.register_blueprint(blueprint)

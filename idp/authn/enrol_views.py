@@ -1,0 +1,131 @@
+"""Pages of a sign-in that change something: enrolling an authenticator app, writing down recovery codes, a new password.
+
+All of them are steps of a flow, so that they need what a sign-in needs: proof made just now (C-15, 7.96, 7.104).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+
+from flask import Blueprint, Response, request
+
+from idp import limits, sessions, users, web
+from idp.authn import flow, notices, password_policy, steps
+from idp.authn.factors import password, recovery_code, totp
+from idp.authn.factors.base import Refused
+from idp.authn.flow import LoginFlow
+from idp.authn.steps import Step
+from idp.authn.views import WAIT, found_flow, show, start_over, status_of
+from idp.users import User
+
+pages = Blueprint("enrol", __name__)
+
+WRONG_CODE = (
+    "This is not the code that the app should show now. Check that the clock of your phone is set automatically."
+)
+NOT_SAVED = "Please save your recovery codes and tick the box."
+
+StepView = Callable[[LoginFlow, User], Response]
+
+
+def at(step: Step) -> Callable[[StepView], Callable[[], Response]]:
+    """Decorate the page of a step: whoever is elsewhere in their flow is led there (7.98)."""
+
+    def decorate(view: StepView) -> Callable[[], Response]:
+        @wraps(view)
+        @web.csrf_protected
+        def guarded() -> Response:
+            found = found_flow()
+            if found is None:
+                return start_over()
+            if found.finished or steps.step_of(found) is not step:
+                return steps.proceed(found)
+            return view(found, users.get_by_sub(found.sub or ""))
+
+        return guarded
+
+    return decorate
+
+
+@at(Step.ENROL)
+def enrol_totp(found: LoginFlow, user: User) -> Response:
+    """Show a secret as a picture and as text until a code proves that the app has it."""
+    pending = totp.find_pending(user, found.pending_id or "")
+    if pending is None:
+        return steps.proceed(found)  # prepares a new one
+    if request.method == "GET":
+        return _enrol_page(found, pending)
+    verdict = limits.attempt("enrol:totp", account=user.sub, address=web.context().address or "")
+    if not verdict.allowed:
+        return _enrol_page(found, pending, Refused("limited", verdict.retry_after_s))
+    if not totp.confirm(user, pending.id, web.single("code")):
+        return _enrol_page(found, pending, Refused("wrong_code"))
+    limits.clear("enrol:totp", account=user.sub)
+    done = replace(found, pending_id=None, methods=(*found.methods, *totp.amr), errands=(*found.errands, "enrol_totp"))
+    if not recovery_code.enrolled(user):
+        done = flow.seal_codes(done, recovery_code.issue(user))
+    flow.save(done)
+    return steps.proceed(done)
+
+
+@at(Step.CODES)
+def recovery_codes(found: LoginFlow, user: User) -> Response:
+    """Show new recovery codes until the person says that they are saved."""
+    if not found.sealed_codes:
+        return steps.proceed(found)
+    if request.method == "POST" and web.single("saved"):
+        done = replace(found, sealed_codes=None, errands=(*found.errands, "recovery_codes"))
+        flow.save(done)
+        return steps.proceed(done)
+    error = NOT_SAVED if request.method == "POST" else None
+    return show("recovery_codes.html", found, status=400 if error else 200, codes=flow.open_codes(found), error=error)
+
+
+@at(Step.CHANGE)
+def password_change(found: LoginFlow, user: User) -> Response:
+    """Replace the password of a person who has just proved who they are; their other sessions end."""
+    if request.method == "GET":
+        return _change_page(found, user, [])
+    raw_password = request.form.get("new_password", "")
+    violations = password.violations(user, raw_password)
+    if violations:
+        return _change_page(found, user, violations)
+    password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=found.stamp)
+    here = sessions.current()
+    sessions.end_all(user.sub, cause="password_changed", except_sid=here.sid if here else None)
+    notices.tell(user, "password_changed")
+    done = replace(found, stamp=password.stamp(user), errands=(*found.errands, "password_change"))
+    flow.save(done)
+    return steps.proceed(done)
+
+
+def _enrol_page(found: LoginFlow, pending: totp.Pending, refused: Refused | None = None) -> Response:
+    return show(
+        "enrol_totp.html",
+        found,
+        status=status_of(refused) if refused else 200,
+        refused=refused,
+        qr_svg=pending.qr_svg,
+        secret_groups=pending.secret_groups,
+        otpauth_uri=pending.otpauth_uri,
+        error=None if refused is None else WAIT if refused.retry_after_s else WRONG_CODE,
+    )
+
+
+def _change_page(found: LoginFlow, user: User, violations: list[password_policy.Violation]) -> Response:
+    return show(
+        "password_change.html",
+        found,
+        status=400 if violations else 200,
+        rules=password_policy.rules(),
+        violations=violations,
+        username=user.username,
+        reason="Your other sessions will be signed out." if "password_change" in found.demand.then else None,
+    )
+
+
+pages.add_url_rule("/enrol/totp", view_func=enrol_totp, methods=["GET", "POST"])
+pages.add_url_rule("/enrol/recovery-codes", view_func=recovery_codes, methods=["GET", "POST"])
+pages.add_url_rule("/password/change", view_func=password_change, methods=["GET", "POST"])

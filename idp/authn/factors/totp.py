@@ -1,0 +1,242 @@
+"""totp — codes of an authenticator app (RFC 6238: SHA-1, six digits, steps of 30 s). Owns the table `totp_authenticators`.
+
+We match steps ourselves: pyotp says only yes or no, has no memory, and takes digits of any script. A code counts for one step, a step
+is spent by one atomic UPDATE, and steps only grow; so a code is good once, whoever else is trying (RFC 6238 section 5.2).
+
+The secret is sealed at rest and bound to its person and row; it is shown while it is being enrolled and never again. Until a first code
+confirms it, it exists only in Redis. Failures in a row are counted in the database and, at the hard limit, disable the authenticator
+until it is bound anew (N-10); only a good code of the same authenticator resets the count (N-11).
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyotp
+import segno
+from markupsafe import Markup
+from sqlalchemy import ForeignKey, LargeBinary, String, case, literal, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp import audit, clock, crypto, kv
+from idp.authn import notices
+from idp.authn.factors.base import Accepted, Outcome, Refused
+from idp.config import settings
+from idp.db import UtcDateTime, db
+from idp.users import User
+
+name = "totp"
+label = "Use my authenticator app"
+amr: tuple[str, ...] = ("otp",)
+
+STEP_S = 30
+PENDING_S = 1800
+
+_CODE = re.compile(r"[0-9]{6}", re.ASCII)
+
+
+class TotpAuthenticator(db.Model):  # type: ignore[name-defined,misc]
+    """One enrolled authenticator app; a person may have several."""
+
+    __tablename__ = "totp_authenticators"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    public_id: Mapped[str] = mapped_column(String(36), unique=True)
+    label: Mapped[str] = mapped_column(String(100))
+    sealed_secret: Mapped[bytes] = mapped_column(LargeBinary)  # AES-256-GCM; opened only in this file
+    last_step: Mapped[int] = mapped_column(default=0)  # highest accepted step; it only grows
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An authenticator that waits for its first code. Shown to its person, kept nowhere else in the clear."""
+
+    id: str
+    secret_base32: str
+    otpauth_uri: str
+
+    @property
+    def qr_svg(self) -> Markup:
+        """The URI as a QR code, drawn here: no other service sees it (C-14)."""
+        drawn = segno.make(self.otpauth_uri, error="m", micro=False)
+        return Markup(drawn.svg_inline(border=4, dark="#000", light="#fff", omitsize=True, lineclass=None))  # noqa: S704
+
+    @property
+    def secret_groups(self) -> list[str]:
+        """The secret in groups of four, to be typed."""
+        return [self.secret_base32[at : at + 4] for at in range(0, len(self.secret_base32), 4)]
+
+
+# --- enrolment -----------------------------------------------------------------------------------------------
+
+
+def begin_enrolment(user: User) -> Pending:
+    """Make a secret of 160 bits (RFC 4226 section 4) that is good for nothing until a code confirms it."""
+    pending_id, secret = crypto.random_token(), pyotp.random_base32()
+    sealed = crypto.seal(secret.encode(), aad=_pending_aad(user, pending_id))
+    kv.client().set(_pending_key(pending_id), base64.b64encode(sealed).decode(), ex=PENDING_S)
+    return _pending(user, pending_id, secret)
+
+
+def find_pending(user: User, pending_id: str) -> Pending | None:
+    """Return an authenticator that this person is enrolling, so that a reloaded page shows the same picture."""
+    kept = kv.client().get(_pending_key(pending_id))
+    if not kept:
+        return None
+    try:
+        secret = crypto.unseal(base64.b64decode(str(kept)), aad=_pending_aad(user, pending_id))
+    except crypto.SealBroken:
+        return None
+    return _pending(user, pending_id, secret.decode())
+
+
+def confirm(user: User, pending_id: str, code: str) -> bool:
+    """Enrol the pending authenticator if `code` proves that the app has its secret. It is enrolled at most once."""
+    pending = find_pending(user, pending_id)
+    step = match_step(pending.secret_base32, _typed(code)) if pending else None
+    if pending is None or step is None or not kv.client().delete(_pending_key(pending_id)):
+        return False
+    bind(user, pending.secret_base32, actor=user.sub, last_step=step)
+    notices.tell(user, "factor_enrolled")
+    return True
+
+
+def bind(
+    user: User, secret_base32: str, *, actor: str | None, label: str = "Authenticator app", last_step: int = 0
+) -> TotpAuthenticator:
+    """Give a person an authenticator with a known secret: after its first code, or from provisioning."""
+    public_id = crypto.uuid7()
+    bound_now = TotpAuthenticator(
+        user_id=user.id,
+        public_id=public_id,
+        label=label,
+        sealed_secret=crypto.seal(secret_base32.encode(), aad=_aad(user.sub, public_id)),
+        last_step=last_step,
+        created_at=clock.now(),
+    )
+    db.session.add(bound_now)
+    db.session.flush()
+    audit.record(audit.Event.FACTOR_ENROLLED, subject=user.sub, actor=actor, factor=name, authenticator=public_id)
+    return bound_now
+
+
+# --- proof ---------------------------------------------------------------------------------------------------
+
+
+def enrolled(user: User) -> bool:
+    """Say whether the person has an authenticator that is not disabled."""
+    return db.session.scalar(_of(user).where(TotpAuthenticator.disabled_at.is_(None)).limit(1)) is not None
+
+
+def bound(user: User) -> bool:
+    """Say whether the person ever enrolled one."""
+    return db.session.scalar(_of(user).limit(1)) is not None
+
+
+def challenge(user: User) -> dict[str, object]:
+    """Nothing beyond the common values."""
+    return {}
+
+
+def verify(user: User, form: Mapping[str, str]) -> Outcome:
+    """Judge a code against each of the person's authenticators and spend its step."""
+    code = _typed(form.get("code", ""))
+    if not _CODE.fullmatch(code):
+        return Refused("malformed")
+    usable = db.session.scalars(_of(user).where(TotpAuthenticator.disabled_at.is_(None))).all()
+    matching = [(found.id, step) for found in usable if (step := match_step(_secret(user, found), code)) is not None]
+    for authenticator_id, step in matching:
+        if claim_step(authenticator_id, step):
+            return Accepted()
+    if matching:
+        return Refused("replayed")
+    _count_failure(user)
+    return Refused("wrong_code" if usable else "not_enrolled")
+
+
+def match_step(secret_base32: str, code: str, *, window: int | None = None) -> int | None:
+    """Return the step around now whose code this is, or None. Takes six ASCII digits and nothing else (C-12)."""
+    if not _CODE.fullmatch(code):
+        return None
+    if window is None:
+        window = settings().factors.totp_window_steps
+    now = clock.epoch() // STEP_S
+    steps = [step for step in range(now - window, now + window + 1) if step >= 0]
+    hits = [step for step in steps if hmac.compare_digest(code_at(secret_base32, step), code)]
+    return hits[-1] if hits else None
+
+
+def code_at(secret_base32: str, step: int, *, digits: int = 6, digest: Any = None) -> str:
+    """Return the code of one step (RFC 4226 section 5.3)."""
+    return str(pyotp.HOTP(secret_base32, digits=digits, digest=digest).at(step))
+
+
+def claim_step(authenticator_id: int, step: int) -> bool:
+    """Accept a step at most once, whoever else is trying (RFC 6238 section 5.2). A good code ends a row of failures."""
+    unused = (
+        (TotpAuthenticator.id == authenticator_id)
+        & (TotpAuthenticator.last_step < step)
+        & TotpAuthenticator.disabled_at.is_(None)
+    )
+    spend = update(TotpAuthenticator).where(unused).values(last_step=step, failures=0, last_used_at=clock.now())
+    claimed = db.session.execute(spend.execution_options(synchronize_session=False))
+    return bool(claimed.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def _count_failure(user: User) -> None:
+    """Count a wrong code on every authenticator it may have been meant for; disable those at the hard limit (N-10)."""
+    mine = (TotpAuthenticator.user_id == user.id) & TotpAuthenticator.disabled_at.is_(None)
+    counted = TotpAuthenticator.failures + 1
+    at_limit = counted >= settings().factors.failure_hard_limit
+    disabled_at = case((at_limit, literal(clock.now(), UtcDateTime())))
+    statement = update(TotpAuthenticator).where(mine).values(failures=counted, disabled_at=disabled_at)
+    counted_on = statement.execution_options(synchronize_session=False).returning(
+        TotpAuthenticator.public_id, TotpAuthenticator.disabled_at
+    )
+    for public_id, when in db.session.execute(counted_on).all():
+        if when is not None:
+            audit.record(audit.Event.FACTOR_DISABLED, subject=user.sub, factor=name, authenticator=public_id)
+            notices.tell(user, "factor_disabled")
+
+
+def _of(user: User) -> Any:
+    return select(TotpAuthenticator).where(TotpAuthenticator.user_id == user.id).order_by(TotpAuthenticator.id)
+
+
+def _secret(user: User, authenticator: TotpAuthenticator) -> str:
+    return crypto.unseal(authenticator.sealed_secret, aad=_aad(user.sub, authenticator.public_id)).decode()
+
+
+def _typed(code: str) -> str:
+    """Apps show codes as 123 456; nothing else is forgiven."""
+    return code.replace(" ", "")
+
+
+def _pending(user: User, pending_id: str, secret: str) -> Pending:
+    issuer = urlsplit(settings().server.issuer).hostname or "idp"
+    uri = pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=issuer)
+    return Pending(pending_id, secret, uri)
+
+
+def _aad(sub: str, public_id: str) -> str:
+    return f"totp|{sub}|{public_id}"
+
+
+def _pending_aad(user: User, pending_id: str) -> str:
+    return f"totp-pending|{user.sub}|{pending_id}"
+
+
+def _pending_key(pending_id: str) -> str:
+    return kv.key("enrol", "totp", crypto.digest(pending_id))

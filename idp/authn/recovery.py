@@ -1,0 +1,134 @@
+"""recovery — getting back in after a password or a username was forgotten. Owns Redis `recovery:*`.
+
+Request: the answer and the work are the same whether or not the account exists (7.86); a link goes to the address that we have verified,
+never to one that somebody typed (7.115). Redeem: the link's token has 256 random bits, its digest lives 15 minutes in Redis, bound to
+the password's stamp; a newer request or a new password kills it (C-32). Finish: a new password under the policy, never a new second
+factor (N-25); every session ends; every verified address hears of it (N-26); the person signs in themselves.
+
+Getting back in without the second factor is not possible here: a recovery code takes its place at sign-in.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from idp import audit, crypto, kv, limits, mail, sessions, users, web
+from idp.authn import identify, notices
+from idp.authn.factors import password
+from idp.config import settings
+from idp.db import db
+from idp.limits import Verdict
+from idp.users import User
+
+TOKEN_S = 900
+MAILS, MAILS_WINDOW_S = 3, 900  # that many to one person
+PATH = "/recover/password/new"
+_NOBODY = "nobody@example.invalid"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A live recovery token: whose it is, and for which choice of a password."""
+
+    user: User
+    digest: str
+    stamp: str
+
+
+def attempt(identifier: str) -> Verdict:
+    """Count a request on its address and on its account, known or not: nobody's mailbox is flooded (7.112)."""
+    verdict = limits.attempt("recovery", account=None, address=web.context().address or "")
+    if not verdict.allowed:
+        return verdict
+    user = users.find_by_login(identifier)
+    account = user.sub if user else identify.account_of_nobody(identifier)
+    return limits.spend("recovery", account, count=MAILS, window_s=MAILS_WINDOW_S)
+
+
+def request_password(identifier: str) -> None:
+    """Mail a link to the person's primary verified address, if there is such a person; do the same work if not."""
+    user = _reachable(users.find_by_login(identifier))
+    raw_token = _issue(user)
+    link = f"{settings().server.issuer}{PATH}?token={raw_token}"
+    _mail_or_pretend(user, "recovery", link=link, minutes=TOKEN_S // 60)
+    _record(audit.Event.RECOVERY_REQUESTED, user, identifier)
+
+
+def request_username(email: str) -> None:
+    """Mail the username to a verified address, if it is one."""
+    found = users.find_by_login(email)
+    typed = users.canonical_username(email)
+    theirs = found is not None and any(users.canonical_username(one) == typed for one in found.verified_emails)
+    user = _reachable(found if theirs else None)
+    _mail_or_pretend(user, "username_reminder")
+    _record(audit.Event.USERNAME_REMINDED, user, email)
+
+
+def find(raw_token: str) -> Ticket | None:
+    """Say whose a token is, if it is the newest one and the password has not changed since. Spends nothing (7.118)."""
+    digest = crypto.digest(raw_token) if 0 < len(raw_token) <= 64 and raw_token.isascii() else ""
+    kept = kv.client().get(_token_key(digest)) if digest else None
+    if not kept:
+        return None
+    told: dict[str, str] = json.loads(str(kept))
+    user = users.find_by_sub(told["sub"])
+    newest = kv.client().get(_newest_key(told["sub"]))
+    if user is None or not user.is_active or newest != digest or password.stamp(user) != told["stamp"]:
+        return None
+    return Ticket(user, digest, told["stamp"])
+
+
+def finish(ticket: Ticket, raw_password: str) -> bool:
+    """Spend the token and replace the password. False when somebody spent it first (7.110): then nothing is changed."""
+    if not kv.client().getdel(_token_key(ticket.digest)):
+        audit.record(audit.Event.RECOVERY_REFUSED, subject=ticket.user.sub, reason="spent")
+        return False
+    user = ticket.user
+    db.session.refresh(user, with_for_update=True)  # a sign-in with the old password is over, or starts over
+    password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=ticket.stamp)
+    limits.clear(identify.SCOPE, account=user.sub)
+    sessions.end_all(user.sub, cause="password_reset")
+    audit.record(audit.Event.RECOVERY_COMPLETED, subject=user.sub, actor=user.sub)
+    notices.tell(user, "password_changed")
+    return True
+
+
+def _reachable(user: User | None) -> User | None:
+    return user if user and user.is_active and user.email else None
+
+
+def _issue(user: User | None) -> str:
+    """Make a token; the person's earlier ones die. For nobody the same writes are made, and lead nowhere."""
+    raw_token = crypto.random_token()
+    digest, sub = crypto.digest(raw_token), user.sub if user else f"?{crypto.random_token(24)}"
+    told = json.dumps({"sub": sub, "stamp": password.stamp(user) if user else ""})
+    kv.client().set(_token_key(digest), told, ex=TOKEN_S)
+    kv.client().set(_newest_key(sub), digest, ex=TOKEN_S)
+    return raw_token
+
+
+def _mail_or_pretend(user: User | None, template: str, **values: object) -> None:
+    """Stage the mail; for nobody stage one too and take it back, so that both cost the same."""
+    with db.session.begin_nested() as savepoint:
+        address = user.email if user and user.email else _NOBODY
+        mail.send(address, template, user=user, seen=web.context(), **values)
+        db.session.flush()
+        if user is None:
+            savepoint.rollback()
+
+
+def _record(event: audit.Event, user: User | None, identifier: str) -> None:
+    if user is None:
+        digest = identify.account_of_nobody(identifier)
+        audit.record(event, outcome="failure", reason="nobody_to_write_to", identifier_digest=digest)
+    else:
+        audit.record(event, subject=user.sub)
+
+
+def _token_key(digest: str) -> str:
+    return kv.key("recovery", "token", digest)
+
+
+def _newest_key(sub: str) -> str:
+    return kv.key("recovery", "of", sub)

@@ -1,0 +1,206 @@
+"""Pages of a sign-in: /login, one view for all second factors, the choice of account, and help. They translate, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from idp import audit, sessions, users, web
+from idp.authn import assurance, browsers, flow, password_policy, steps
+from idp.authn.assurance import Demand
+from idp.authn.factors import FACTORS, base, find
+from idp.authn.factors.base import Factor, Refused
+from idp.authn.flow import LoginFlow
+from idp.authn.identify import Known, identify
+from idp.authn.steps import Step
+from idp.errors import Forbidden, NotFound
+from idp.sessions import SsoSession
+
+pages = Blueprint("authn", __name__)
+
+WRONG = "The user name or the password is not right."
+WRONG_CODE = "This code is not right, or it was used before."
+WAIT = "There were too many attempts."
+EXPIRED = "The sign-in page was open for too long, or belongs to another browser. Please sign in again."
+BLOCKED = (
+    "Your second step is switched off, because it was lost or because of too many wrong codes. "
+    "The service desk will check who you are and help you back in."
+)
+
+
+def found_flow() -> LoginFlow | None:
+    """Return the flow that the address of this request names, if it belongs to this browser."""
+    return flow.find(web.single("flow"))
+
+
+def start_over() -> Response:
+    """Lead whoever comes with a flow that is gone to a new one: no dead ends (peers 3.22)."""
+    return steps.begin(Demand(return_to="/"), notice=EXPIRED if "flow" in request.args else None)
+
+
+def show(
+    template: str, found: LoginFlow, *, status: int = 200, refused: Refused | None = None, **values: Any
+) -> Response:
+    """Render a page of a flow; a wait is said in the answer's header too."""
+    response = web.page(
+        template,
+        status,
+        flow_id=found.id,
+        client_name=found.demand.client_name,
+        form_targets=found.demand.form_targets,
+        retry_after_s=refused.retry_after_s if refused else None,
+        **values,
+    )
+    if refused and refused.retry_after_s:
+        response.headers["Retry-After"] = str(refused.retry_after_s)
+    return response
+
+
+def status_of(refused: Refused) -> int:
+    """429 for a wait, 401 for a wrong proof: the same for everybody."""
+    return 429 if refused.retry_after_s else 401
+
+
+@pages.get("/login")
+def login() -> Response:
+    """Show the sign-in page, or lead to where this flow stands."""
+    found = found_flow()
+    if found is None:
+        return start_over()
+    if found.finished or steps.step_of(found) is not Step.PASSWORD:
+        return steps.proceed(found)
+    if steps.settle(found):
+        return web.see_other(found.demand.return_to)
+    session = sessions.current()
+    if session and _must_choose(session, found):
+        user = users.get_by_sub(session.sub)
+        return show("select_account.html", found, display_name=user.display_name, username=user.username)
+    return _login_page(found, _expected_name(found))
+
+
+@pages.post("/login/account")
+@web.csrf_protected
+def choose_account() -> Response:
+    """Go on as the person who is signed in, or let another one sign in (prompt=select_account)."""
+    found, session = found_flow(), sessions.current()
+    if found is None or session is None:
+        return start_over()
+    if web.single("choice") == "continue" and sessions.choose(session):
+        return steps.proceed(found)
+    flow.save(replace(found, errands=(*found.errands, "other")))
+    return web.see_other(steps.path_of(found, Step.PASSWORD))
+
+
+@pages.post("/login/password")
+@web.csrf_protected
+def login_password() -> Response:
+    """Take a user name and a password."""
+    found = found_flow()
+    if found is None:
+        return start_over()
+    if found.finished:
+        return steps.proceed(found)
+    identifier = web.single("identifier").strip()
+    outcome = identify(identifier, request.form.get("password", ""))
+    if isinstance(outcome, Known):
+        return steps.proceed(flow.advance(_known(found, outcome)))
+    error = WAIT if outcome.retry_after_s else WRONG
+    return _login_page(found, identifier, error=error, status=status_of(outcome), refused=outcome)
+
+
+@pages.route("/login/<name>", methods=["GET", "POST"])
+@web.csrf_protected
+def login_factor(name: str) -> Response:
+    """Show and take a second factor: one view for all of them."""
+    factor, found = find(name), found_flow()
+    if factor is None:
+        raise NotFound()
+    if found is None:
+        return start_over()
+    if found.finished or steps.step_of(found) is not Step.SECOND:
+        return steps.proceed(found)
+    if request.method == "GET":
+        return _factor_page(factor, found)
+    outcome = base.attempt(factor, users.get_by_sub(found.sub or ""), request.form)
+    if isinstance(outcome, Refused):
+        return _refused(factor, found, outcome)
+    done = replace(found, methods=(*found.methods, *factor.amr))
+    flow.save(done)
+    return steps.proceed(done)
+
+
+@pages.get("/login/blocked")
+def blocked() -> Response:
+    """Tell somebody who proved a password that the rest needs help from people."""
+    found = found_flow()
+    if found is None or found.finished or steps.step_of(found) is not Step.BLOCKED:
+        return start_over() if found is None else steps.proceed(found)
+    audit.record(audit.Event.LOGIN_FAILED, subject=found.sub, reason="second_factor_blocked")
+    raise Forbidden(BLOCKED)
+
+
+@pages.get("/help")
+def help_page() -> Response:
+    """Say where the user name comes from, what a password must contain, which browsers work, whom to ask."""
+    return web.page("help.html", password_rules=password_policy.describe(), browsers=browsers.SUPPORTED)
+
+
+def _must_choose(session: SsoSession, found: LoginFlow) -> bool:
+    wanted = "select_account" in found.demand.prompt and "other" not in found.errands
+    return wanted and not assurance.chosen(session, found.demand)
+
+
+def _known(found: LoginFlow, known: Known) -> LoginFlow:
+    """Note who it is. Whatever another person had proved in this flow is forgotten (7.99)."""
+    fresh = flow.blank(found)
+    return replace(fresh, sub=known.user.sub, stamp=known.stamp, methods=("pwd",))
+
+
+def _refused(factor: Factor, found: LoginFlow, refused: Refused) -> Response:
+    """Show the page again; unless a second click came after the first had finished the flow."""
+    now = flow.find(found.id)
+    if now is None or now.finished or steps.step_of(now) is not Step.SECOND:
+        return steps.proceed(now or found) if now else start_over()
+    return _factor_page(factor, found, status=status_of(refused), refused=refused)
+
+
+def _factor_page(factor: Factor, found: LoginFlow, *, status: int = 200, refused: Refused | None = None) -> Response:
+    user = users.get_by_sub(found.sub or "")
+    others = [
+        {"name": other.name, "label": other.label, "url": f"/login/{other.name}?flow={found.id}"}
+        for other in FACTORS
+        if other is not factor and other.enrolled(user)
+    ]
+    error = None if refused is None else WAIT if refused.retry_after_s else WRONG_CODE
+    template = f"factor_{factor.name}.html"
+    values = factor.challenge(user)
+    return show(template, found, status=status, refused=refused, error=error, other_factors=others, **values)
+
+
+def _login_page(
+    found: LoginFlow, identifier: str, *, error: str | None = None, status: int = 200, refused: Refused | None = None
+) -> Response:
+    return show(
+        "login.html",
+        found,
+        status=status,
+        refused=refused,
+        identifier=identifier,
+        error=error,
+        notice=None if error else found.notice,
+        password_rules=password_policy.describe(),
+        browser_supported=browsers.supported(web.context().user_agent),
+    )
+
+
+def _expected_name(found: LoginFlow) -> str:
+    """Pre-fill the name: the one that was hinted at, or whoever must sign in again."""
+    session = sessions.current()
+    if found.demand.login_hint:
+        return found.demand.login_hint[:254]
+    if session is None or "other" in found.errands:
+        return ""
+    user = users.find_by_sub(session.sub)
+    return user.username if user else ""
