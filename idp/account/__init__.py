@@ -1,0 +1,17 @@
+"""account — a person's own page: who is signed in here, services to open, recent sign-ins, sessions elsewhere, errands.
+
+views.py     the pages; every rule lives in the rooms below
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+__all__ = ["install"]
+
+
+def install(app: Flask) -> None:
+    """Hang the pages of one's own account on the application."""
+    from idp.account import views
+
+    app.register_blueprint(views.pages)

@@ -1,0 +1,88 @@
+"""The home page `/` and what can be done from it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from idp import audit, authn, clients, sessions, web
+from idp.audit import Entry, Query
+from idp.authn import Demand, guard
+from idp.authn.factors import recovery_code
+from idp.errors import NotFound
+from idp.users import User
+
+pages = Blueprint("account", __name__)
+
+RECENT = 6
+
+
+@pages.get("/")
+@guard.login_required
+def home() -> Response:
+    """Show who is signed in, the services to open, the last sign-ins, and where else this person is signed in."""
+    session, user = _mine()
+    return web.page(
+        "home.html",
+        user=user,
+        session=session,
+        sessions=sessions.of(user.sub),
+        apps=_apps(),
+        recent=[_told(entry) for entry in audit.search(Query(subject=user.sub, event="login.*"), limit=RECENT).entries],
+        codes_left=_codes_running_low(user),
+        password_url="/account/password",  # noqa: S106
+    )
+
+
+@pages.post("/sessions/end")
+@web.csrf_protected
+@guard.login_required
+def end_session() -> Response:
+    """Sign out another browser of the same person. Somebody else's session is as unknown as none (7.126)."""
+    _, user = _mine()
+    sid = web.single("sid")
+    if sid not in {one.sid for one in sessions.of(user.sub)}:
+        raise NotFound("This session has ended already.")
+    sessions.end(sid, cause="user")
+    return web.see_other("/")
+
+
+@pages.get("/account/password")
+@guard.login_required
+def change_password() -> Response:
+    """Lead to a new password, by way of a fresh proof if the last one is older than minutes (7.96)."""
+    return authn.demand(Demand(return_to="/", then=("password_change",)))
+
+
+@pages.post("/account/recovery-codes")
+@web.csrf_protected
+@guard.login_required
+def renew_recovery_codes() -> Response:
+    """Lead to a new set of recovery codes, which replaces the old one (C-15: by way of a fresh proof)."""
+    return authn.demand(Demand(return_to="/", then=("recovery_codes",)))
+
+
+def _mine() -> tuple[sessions.SsoSession, User]:
+    found = guard.signed_in()
+    if found is None:
+        raise NotFound()  # cannot be: login_required has looked, in the same request
+    return found
+
+
+def _apps() -> list[dict[str, str]]:
+    """Services of the house that have a page to open."""
+    known = clients.search(limit=100).clients
+    return [{"name": one.client_name, "url": one.client_uri} for one in known if one.first_party and one.client_uri]
+
+
+def _told(entry: Entry) -> dict[str, object]:
+    if entry.outcome == "failure":
+        what = "A sign-in failed"
+    else:
+        what = "Signed in with password and code" if "mfa" in entry.amr else "Signed in with password"
+    return {"when": entry.time, "what": what, "where": entry.address or ""}
+
+
+def _codes_running_low(user: User) -> int | None:
+    """Return how many recovery codes are left when that is worth a word, else None."""
+    left = recovery_code.remaining(user)
+    return left if left <= recovery_code.RUNNING_LOW and recovery_code.bound(user) else None
