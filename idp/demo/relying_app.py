@@ -139,7 +139,9 @@ class RelyingParty:
         if not secrets.compare_digest(str(id_token.claims.get("nonce", "")).encode(), sign_in.nonce.encode()):
             raise Refused("nonce", "The ID token answers another sign-in.")
         _check_at_hash(id_token, raw_access_token)
-        claims = {**id_token.claims, **self._userinfo(raw_access_token, str(id_token.claims["sub"]))}
+        claims = id_token.claims
+        if "name" not in claims:
+            claims = {**claims, **self._userinfo(raw_access_token, str(claims["sub"]))}
         sid = id_token.claims.get("sid")
         return Tokens(
             access_token=raw_access_token,
@@ -169,7 +171,7 @@ class RelyingParty:
         return token
 
     def _userinfo(self, raw_access_token: str, sub: str) -> dict[str, Any]:
-        """Name and address as the provider knows them now; refused when they are somebody else's (Core §5.3.2)."""
+        """What the ID token left out; refused when it is about somebody else (Core §5.3.2)."""
         answer = self._send("GET", "userinfo_endpoint", headers=bearer(raw_access_token))
         if answer.status_code != 200:
             return {}
@@ -191,12 +193,15 @@ class RelyingParty:
             return session.tokens.access_token
 
     def confirm(self, session: LocalSession) -> None:
-        """Ask the provider whether it still vouches for the person, so that a sign-out elsewhere is noticed here."""
+        """Ask the provider whether it still vouches for the person (RFC 7662), so that a sign-out elsewhere is noticed here.
+
+        A provider without introspection is asked when the access token is due. Raises SignedOut.
+        """
         raw_access_token = self.access_token(session)
-        if time.monotonic() - session.confirmed_at < CONFIRM_S:
+        if time.monotonic() - session.confirmed_at < CONFIRM_S or not self.provider.offers("introspection_endpoint"):
             return
-        answer = self._send("GET", "userinfo_endpoint", headers=bearer(raw_access_token))
-        if answer.status_code == 401:
+        answer = self._form_post("introspection_endpoint", token=raw_access_token)
+        if answer.get("active") is not True:
             self.access_token(session, even_if_fresh=True)
         session.confirmed_at = time.monotonic()
 
@@ -262,12 +267,16 @@ class RelyingParty:
     # — the wire —
 
     def _token_request(self, **form: str) -> dict[str, Any]:
-        """POST to the token endpoint as `client_secret_basic`; both halves are form-encoded first (RFC 6749 §2.3.1)."""
+        """POST to the token endpoint, for our resource (RFC 8707 §2.2)."""
         if self.registration.resource:
             form["resource"] = self.registration.resource
+        return self._form_post("token_endpoint", **form)
+
+    def _form_post(self, endpoint: str, **form: str) -> dict[str, Any]:
+        """A request as `client_secret_basic`; both halves are form-encoded first (RFC 6749 §2.3.1)."""
         registration = self.registration
         credentials = (quote(registration.client_id, safe=""), quote(registration.client_secret, safe=""))
-        return _json_object(self._send("POST", "token_endpoint", data=form, auth=credentials))
+        return _json_object(self._send("POST", endpoint, data=form, auth=credentials))
 
     def _send(self, method: str, endpoint: str, **arguments: Any) -> httpx.Response:
         try:

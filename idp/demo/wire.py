@@ -82,6 +82,10 @@ class Provider:
             raise ProviderAway(f"The identity provider does not announce {name}.")
         return url
 
+    def offers(self, name: str) -> bool:
+        """Whether the metadata announces this endpoint."""
+        return name in self.metadata()
+
     def key(self, kid: str) -> Any:
         """The public key with this id; the key set is read again when it is unknown, but not at every call."""
         with self._lock:

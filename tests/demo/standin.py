@@ -61,6 +61,7 @@ class StandIn:
     """Discovery, authorize, token, userinfo, JWKS, end_session; every person is signed in already."""
 
     sub, name, sid = "person-1", "Amara Quist", "sid-1"
+    userinfo_sub = sub
 
     def __init__(self) -> None:
         self.running = Running(Flask("standin"))
@@ -109,6 +110,7 @@ class StandIn:
         app.get("/authorize")(self._authorize)
         app.post("/token")(self._token)
         app.get("/userinfo")(self._userinfo)
+        app.post("/introspect")(lambda: jsonify(active=self.signed_in))
         app.get("/end_session")(self._end_session)
         return app
 
@@ -119,6 +121,7 @@ class StandIn:
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "userinfo_endpoint": f"{self.issuer}/userinfo",
+                "introspection_endpoint": f"{self.issuer}/introspect",
                 "jwks_uri": f"{self.issuer}/jwks",
                 "end_session_endpoint": f"{self.issuer}/end_session",
                 "authorization_response_iss_parameter_supported": True,
@@ -174,9 +177,7 @@ class StandIn:
         )
 
     def _userinfo(self) -> Any:
-        if not self.signed_in:
-            return jsonify(error="invalid_token"), 401
-        return jsonify(sub=self.sub, name=self.name)
+        return jsonify(sub=self.userinfo_sub, name=self.name)
 
     def _end_session(self) -> Any:
         self.signed_in = False
