@@ -22,26 +22,19 @@ COMMON: dict[str, Any] = {
     ),
 }
 
-PASSWORD_RULES = [
-    "12 characters or more",
-    "a capital letter",
-    "a small letter",
-    "a digit",
-    "a special character, such as ! or ?",
-    "nothing from your user name, and no common password",
-]
 RULES = [
-    {"rule": "min_length", "text": "12 characters or more", "count": 12},
-    {"rule": "min_upper", "text": "a capital letter", "count": 1},
-    {"rule": "min_lower", "text": "a small letter", "count": 1},
-    {"rule": "min_digits", "text": "a digit", "count": 1},
-    {"rule": "min_special", "text": "a special character, such as ! or ?", "count": 1},
-    {"rule": "username", "text": "nothing from your user name"},
-    {"rule": "history", "text": "not one of your last five passwords"},
+    {"rule": "length", "text": "At least 12 characters; up to 256, spaces welcome."},
+    {"rule": "upper", "text": "At least 1 upper-case letter."},
+    {"rule": "lower", "text": "At least 1 lower-case letter."},
+    {"rule": "digit", "text": "At least 1 digit."},
+    {"rule": "special", "text": "At least 1 special character, such as - ! % or a space."},
+    {"rule": "username", "text": "Not your username, your address or your name, nor something made from them."},
+    {"rule": "history", "text": "Not one of your last 5 passwords."},
 ]
+PASSWORD_RULES = [rule["text"] for rule in RULES]
 VIOLATIONS = [
-    {"rule": "min_length", "message": "It has 9 characters; 12 are needed."},
-    {"rule": "min_digits", "message": "It has no digit."},
+    {"rule": "length", "message": "Use at least 12 characters: 3 more."},
+    {"rule": "digit", "message": "Add at least 1 digit."},
 ]
 OTHER_WAYS = [{"name": "recovery_code", "label": "Use a recovery code", "url": "/login/recovery_code?flow=f1"}]
 SESSION = Shape(
@@ -176,7 +169,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("recover_username.html", "sent"): {"sent": True, "error": None},
     ("recover_new_password.html", "first"): {"rules": RULES, "violations": [], "valid": True},
     ("recover_new_password.html", "error"): {"rules": RULES, "violations": VIOLATIONS, "valid": True},
-    ("recover_new_password.html", "expired_error"): {"rules": RULES, "violations": [], "valid": False},
+    ("recover_new_password.html", "expired_error"): {"valid": False},
     ("recover_done.html", "first"): {},
     ("signed_out.html", "first"): {"client_name": None, "return_url": None},
     ("signed_out.html", "return"): {
@@ -199,7 +192,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
             }
         ],
     },
-    ("home.html", "empty"): {**HOME, "apps": [], "recent": []},
+    ("home.html", "empty"): {**HOME, "apps": [], "recent": [], "codes_left": 1},
     ("error.html", "error"): {
         "status": 503,
         "headline": "Signing in is not possible just now",

@@ -152,9 +152,9 @@ def test_n7_a_password_can_be_shown(render: Render, template: str) -> None:
 def test_w4_every_broken_rule_is_named_and_marked(render: Render, template: str) -> None:
     page = render(template, "error")
     assert page.problem
-    assert "It has 9 characters; 12 are needed." in page.problem.text and "It has no digit." in page.problem.text
+    assert "12 characters: 3 more." in page.problem.text and "Add at least 1 digit." in page.problem.text
     marked = {e["data-rule"]: "not met" in e.text for e in page.all("li") if e.has("data-rule")}
-    assert [rule for rule, missed in marked.items() if missed] == ["min_length", "min_digits"]
+    assert [rule for rule, missed in marked.items() if missed] == ["length", "digit"]
     assert "new_password-rules" in page.field("new_password")["aria-describedby"].split()
 
 
@@ -302,3 +302,13 @@ def test_w8_a_language_written_from_right_to_left_turns_the_page(render: Render)
 def test_a_name_cannot_bring_markup(render: Render) -> None:
     page = render("consent.html", "first", client_name="<b>Bank</b>")
     assert not page.all("b") and Markup.escape("<b>Bank</b>") in page.source
+
+
+@pytest.mark.parametrize(
+    ("left", "words"), [(0, "no recovery code left"), (1, "one recovery code left"), (2, "2 recovery codes left")]
+)
+def test_home_warns_before_the_recovery_codes_run_out(render: Render, left: int, words: str) -> None:
+    page = render("home.html", "first", codes_left=left)
+    assert words in page.one("main").text
+    assert "/account/recovery-codes" in [form["action"] for form in page.all("form")]
+    assert "recovery code" not in render("home.html", "first", codes_left=None, recent=[]).one("main").text

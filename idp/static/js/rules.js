@@ -5,16 +5,21 @@ const list = document.querySelector("ul[data-rules-for]");
 const input = list && document.getElementById(list.dataset.rulesFor);
 const status = list && document.getElementById(list.dataset.status);
 
-const letters = (pattern) => (text) => (text.match(pattern) || []).length;
+const number = (pattern) => (text) => (text.match(pattern) || []).length;
 const counts = {
-  min_length: (text) => [...text.normalize("NFC")].length,
-  min_upper: letters(/\p{Lu}/gu),
-  min_lower: letters(/\p{Ll}/gu),
-  min_digits: letters(/\p{Nd}/gu),
-  min_special: letters(/[^\p{L}\p{N}\s]/gu),
+  length: (text) => [...text].length,
+  upper: number(/\p{Uppercase}/gu),
+  lower: number(/\p{Lowercase}/gu),
+  digit: number(/\p{Nd}/gu),
+  special: number(/[\p{P}\p{S}\p{Z}]/gu),
 };
 
-const met = (item, text) => counts[item.dataset.rule](text) >= Number(item.dataset.count || 1);
+// The numbers stand in the rule's own sentence: "At least 12 characters; up to 256".
+function met(item, text) {
+  const [least = 1, most = Infinity] = (item.querySelector(".text").textContent.match(/\d+/g) || []).map(Number);
+  const have = counts[item.dataset.rule](text.normalize("NFC"));
+  return have >= least && have <= most;
+}
 
 function tick() {
   const left = [];
