@@ -110,7 +110,7 @@ class StandIn:
         app.get("/authorize")(self._authorize)
         app.post("/token")(self._token)
         app.get("/userinfo")(self._userinfo)
-        app.post("/introspect")(lambda: jsonify(active=self.signed_in))
+        app.post("/introspect", endpoint="introspect")(lambda: jsonify(active=self.signed_in))
         app.get("/end_session")(self._end_session)
         return app
 
