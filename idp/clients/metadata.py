@@ -29,9 +29,9 @@ class InvalidMetadata(BadInput):
     """The metadata cannot be registered; `fields` says what to change, `code` is RFC 7591's (section 3.2.2)."""
 
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        super().__init__(fields)
+        told = " ".join(f"{field} {sentence}." for field, sentences in fields.items() for sentence in sentences)
+        super().__init__(fields, public=told)
         self.code = "invalid_redirect_uri" if "redirect_uris" in fields else "invalid_client_metadata"
-        self.public = " ".join(f"{field} {sentence}." for field, told in self.fields.items() for sentence in told)
 
 
 def normalise(raw: Mapping[str, Any], *, loopback_names: bool) -> Fields:
@@ -40,7 +40,7 @@ def normalise(raw: Mapping[str, Any], *, loopback_names: bool) -> Fields:
     `loopback_names`: http://localhost is an acceptable redirect URI (development and demo only).
     """
     problems: dict[str, list[str]] = {}
-    given = {name: value for name, value in raw.items() if value is not None}
+    given = {name: value for name, value in raw.items() if value is not None and value != ""}
     for name in sorted(set(given) - set(_READERS)):
         problems[name] = ["is not client metadata that this server knows"]
     fields: Fields = {}
