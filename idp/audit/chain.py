@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Connection, LargeBinary, String, Table, select, update
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.audit.text import canonical, rfc3339
@@ -59,7 +60,14 @@ KEYS: Table = AuditKey.__table__
 CHECKPOINTS: Table = AuditCheckpoint.__table__
 
 
-def facts(row: Mapping[str, Any]) -> dict[str, Any]:
+def lock_head(connection: Connection) -> RowMapping:
+    """Return the head, kept from other sealers until the end of the transaction."""
+    if connection.dialect.name == "sqlite":  # a write is what takes SQLite's lock
+        connection.execute(update(HEAD).values(seq=HEAD.c.seq))
+    return connection.execute(select(HEAD).with_for_update()).mappings().one()
+
+
+def facts(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return what the hash of an event covers, for a row of `audit_events`."""
     return {
         "v": 1,

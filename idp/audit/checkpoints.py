@@ -23,7 +23,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.engine import RowMapping
 
 from idp import clock, crypto
-from idp.audit.chain import CHECKPOINTS, HEAD, KEYS
+from idp.audit.chain import CHECKPOINTS, KEYS, lock_head
 from idp.audit.text import canonical, rfc3339
 from idp.config import settings
 from idp.db import db
@@ -70,7 +70,7 @@ def signer(connection: Connection) -> Signer:
 def ready_signer() -> Signer:
     """Return the signer in a transaction of its own, for manifests."""
     with db.engine.begin() as connection:
-        connection.execute(select(HEAD).with_for_update())
+        lock_head(connection)
         return signer(connection)
 
 
@@ -165,9 +165,9 @@ def _last_seq(file: Any, end: int) -> int:
         return 0  # a damaged line: say everything again rather than too little
 
 
-def reading() -> Any:
-    """Open a connection that sees what is committed and, on SQLite, takes no write lock."""
-    return db.engine.connect().execution_options(sqlite_readonly=True)
+def reading() -> Connection:
+    """Open a connection of its own: it sees what is committed, and takes no lock."""
+    return db.engine.connect()
 
 
 def _make(connection: Connection) -> Signer:

@@ -109,9 +109,18 @@ class Event(StrEnum):
     # --- passwords
     PASSWORD_CHANGED = "password.changed", 300103, "A person changed their password."
     PASSWORD_IMPORTED = "password.imported", 300103, "A password hash of another system was taken over."
+    PASSWORD_ISSUED = "password.issued", 300104, "A person received a temporary password from somebody else."
     PASSWORD_REHASHED = "password.rehashed", 300103, "A password hash was brought up to the present strength."
     PASSWORD_REJECTED = "password.rejected", 300206, "A password was refused.", FAILURE
     PASSWORD_RESET = "password.reset", 300104, "A password was replaced through recovery."
+    PASSWORD_SET = "password.set", 300103, "A person chose their first password."
+    PASSWORD_UNREADABLE = (
+        "password.unreadable",
+        300206,
+        "A stored password hash could not be read; the sign-in was refused.",
+        FAILURE,
+        True,
+    )
     PASSWORD_VERIFIED = "password.verified", 300206, "A password was accepted."
 
     # --- people

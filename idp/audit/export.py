@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import func, select
+from sqlalchemy.engine import RowMapping
 
 from idp import clock
 from idp.audit import checkpoints
@@ -198,7 +199,7 @@ class _ExportCheck:
         return parsed
 
 
-def _rows(query: Query, upto: int) -> Iterator[Mapping[str, Any]]:
+def _rows(query: Query, upto: int) -> Iterator[RowMapping]:
     after = 0
     page = select(EVENTS).where(EVENTS.c.seq <= upto, *query.conditions()).order_by(EVENTS.c.seq).limit(_PAGE)
     while True:
@@ -210,15 +211,15 @@ def _rows(query: Query, upto: int) -> Iterator[Mapping[str, Any]]:
         after = rows[-1]["seq"]
 
 
-def _json_line(row: Mapping[str, Any]) -> bytes:
+def _json_line(row: RowMapping) -> bytes:
     return canonical({**facts(row), "prev_hash": row["prev_hash"], "hash": row["hash"]}) + b"\n"
 
 
-def _ocsf_line(row: Mapping[str, Any]) -> bytes:
+def _ocsf_line(row: RowMapping) -> bytes:
     return canonical(ocsf(row)) + b"\n"
 
 
-def _csv_row(row: Mapping[str, Any]) -> bytes:
+def _csv_row(row: RowMapping) -> bytes:
     return _csv_line([_cell(row[column]) for column in COLUMNS])
 
 
@@ -241,4 +242,4 @@ def _spelled(query: Query) -> dict[str, Any]:
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in query.given().items()}
 
 
-_LINES: dict[str, Callable[[Mapping[str, Any]], bytes]] = {"jsonl": _json_line, "csv": _csv_row, "ocsf": _ocsf_line}
+_LINES: dict[str, Callable[[RowMapping], bytes]] = {"jsonl": _json_line, "csv": _csv_row, "ocsf": _ocsf_line}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 import orjson
+from sqlalchemy.engine import RowMapping
 
 from idp.audit.events import Event
 
@@ -15,7 +15,7 @@ _UNKNOWN_TYPE = 300299
 _HIGH, _MEDIUM, _INFORMATIONAL = 4, 3, 1
 
 
-def ocsf(row: Mapping[str, Any]) -> dict[str, Any]:
+def ocsf(row: RowMapping) -> dict[str, Any]:
     """Return the OCSF object of one row of `audit_events`."""
     event = Event.named(row["event"])
     type_uid = event.ocsf if event else _UNKNOWN_TYPE
@@ -49,7 +49,7 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _metadata(row: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(row: RowMapping) -> dict[str, Any]:
     found = {
         "version": "1.8.0",
         "product": {"name": "idp", "vendor_name": "idp", "version": version("idp")},
@@ -61,13 +61,13 @@ def _metadata(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _unmapped(row: Mapping[str, Any]) -> dict[str, Any]:
+def _unmapped(row: RowMapping) -> dict[str, Any]:
     chain = {name: row[name] for name in ("prev_hash", "hash")}
     assurance = {name: row[name] for name in ("acr", "amr") if row[name]}
     return {"details": orjson.loads(row["details"]), **assurance, **chain}
 
 
-def _of_class(class_uid: int, row: Mapping[str, Any]) -> dict[str, Any]:
+def _of_class(class_uid: int, row: RowMapping) -> dict[str, Any]:
     """Add what a class requires beyond the base fields."""
     if class_uid == 3004:
         noun = row["event"].partition(".")[0]

@@ -16,7 +16,7 @@ from sqlalchemy.engine import RowMapping
 
 from idp import clock, crypto
 from idp.audit import checkpoints
-from idp.audit.chain import EVENTS, HEAD, facts, link
+from idp.audit.chain import EVENTS, HEAD, facts, link, lock_head
 from idp.audit.events import Event
 from idp.config import settings
 from idp.db import db
@@ -60,7 +60,7 @@ def _work_waits() -> bool:
 def _seal_batch(connection: Connection) -> tuple[int, bool]:
     every = settings().audit.checkpoint_events
     size = min(BATCH, every)
-    head = connection.execute(select(HEAD).with_for_update()).mappings().one()
+    head = lock_head(connection)
     rows = connection.execute(_UNSEALED.limit(size)).mappings().all()
     seq, hash_ = _number(connection, head, rows)
     more = len(rows) == size

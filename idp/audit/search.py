@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.engine import RowMapping
 
 from idp.audit.chain import EVENTS
 from idp.audit.checkpoints import reading
@@ -159,7 +160,7 @@ def follow(
         seq = found[-1].seq or seq if found else seq
 
 
-def entry(row: Mapping[str, Any]) -> Entry:
+def entry(row: RowMapping) -> Entry:
     """Make an Entry of a row of `audit_events`."""
     plain = {name: value for name, value in row.items() if name != "prev_hash"}
     return Entry(**{**plain, "amr": tuple(row["amr"].split()), "details": orjson.loads(row["details"])})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -45,7 +46,7 @@ def test_events_that_wait_are_counted(app, recorded):
         "outcome = 'failure'",
         "subject = 'somebody else'",
         "time = (SELECT time FROM audit_events WHERE seq = 1)",
-        "details = '{\"number\":99}'",
+        "details = '{\"number\": 99}'",
         "details = 'not json'",
         "amr = 'pwd'",
         "event_id = 'other'",
@@ -259,8 +260,7 @@ def test_half_a_last_line_is_a_crash_and_no_forgery(app, recorded, checkpoint_fi
 
 
 def test_verification_goes_on_while_the_chain_grows(app, recorded, monkeypatch):
-    from idp.audit import verify as verifying
-
+    verifying = importlib.import_module("idp.audit.verify")  # the package shows the function of that name
     recorded(10)
     monkeypatch.setattr(verifying, "_PAGE", 3)
     original, grown = verifying._readable, []
@@ -285,3 +285,16 @@ def test_a_failed_verification_is_audited_as_a_failure(app, recorded, attacker):
     entry = audit.search().entries[0]
     assert (entry.event, entry.outcome, entry.actor) == ("audit.verified", "failure", "cli")
     assert entry.details["first_bad_seq"] == 2
+
+
+def test_the_tail_alone_can_be_verified_in_bounded_time(app, recorded, attacker):
+    recorded(30)
+    recorded(5)
+    report = audit.verify_tail(10)
+    assert (report.ok, report.events, report.checkpoints) == (True, 10, 2)
+    attacker("UPDATE audit_events SET subject = 'x' WHERE seq = 20")
+    assert audit.verify_tail(10).ok
+    attacker("UPDATE audit_events SET subject = 'x' WHERE seq = 33")
+    assert audit.verify_tail(10).first_bad_seq == 33
+    assert audit.verify().first_bad_seq == 20
+    assert audit.verify_tail().first_bad_seq == 20
