@@ -51,7 +51,7 @@ def draft(
         display_name=wrong(lambda: checked_text("display_name", display_name, limit=200, required=True), ""),
         given_name=wrong(lambda: checked_text("given_name", given_name, limit=100), ""),
         family_name=wrong(lambda: checked_text("family_name", family_name, limit=100), ""),
-        emails=tuple({address.canonical: address for address in reversed(addresses)}.values())[::-1],
+        emails=_without_doubles(addresses),
         roles=wrong(lambda: checked_roles(roles), ()),
         npi=wrong(lambda: checked_npi(npi), None),
     )
@@ -103,6 +103,13 @@ def checked_zoneinfo(raw: str | None) -> str | None:
     if raw and raw not in zoneinfo.available_timezones():
         raise BadInput({"zoneinfo": ["A time zone looks like America/Chicago."]})
     return raw or None
+
+
+def _without_doubles(addresses: Iterable[Name]) -> tuple[Name, ...]:
+    first: dict[str, Name] = {}
+    for address in addresses:
+        first.setdefault(address.canonical, address)
+    return tuple(first.values())
 
 
 def _spoken(field: str) -> str:

@@ -29,7 +29,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def update(sub: str, *, actor: str | None, **changes: str | None) -> User:
+def update(sub: str, /, *, actor: str | None, **changes: str | None) -> User:
     """Change display_name, given_name, family_name, npi, locale or zoneinfo; other fields have functions of their own.
 
     Raises NotFound, BadInput (also for any other field: attack 127), Conflict for an NPI that somebody has.

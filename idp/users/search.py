@@ -64,7 +64,7 @@ def _conditions(text: str, role: str | None, status: str | None) -> list[ColumnE
 
 def _matching(text: str) -> ColumnElement[bool]:
     canonical = canonical_username(text)
-    shown = "".join(character for character in text if character.isprintable())[:200]
+    shown = "".join(character for character in text if character.isprintable())[:200] or canonical
     return or_(
         User.canonical_username.contains(canonical, autoescape=True),
         User.display_name.icontains(shown, autoescape=True),
