@@ -22,6 +22,11 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the name is the library's
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_GRANTS = {
+    "code.redeemed": "authorization_code",
+    "token.refreshed": "refresh_token",
+    "token.issued": "client_credentials",
+}
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REGISTRY = CollectorRegistry(auto_describe=True)
@@ -45,8 +50,8 @@ def count_event(event: str, *, outcome: str, details: Mapping[str, object]) -> N
     EVENTS.labels(event, outcome).inc()
     if event in ("login.succeeded", "login.failed"):
         SIGN_INS.labels(event.removeprefix("login.")).inc()
-    elif event in ("token.issued", "token.refreshed"):
-        TOKENS.labels(str(details.get("grant") or details.get("grant_type") or "unknown")[:80]).inc()
+    elif event in _GRANTS:
+        TOKENS.labels(str(details.get("grant_type") or _GRANTS[event])[:80]).inc()
     elif event == "limit.exceeded":
         REFUSALS.labels(str(details.get("scope") or "unknown")[:80]).inc()
 

@@ -18,14 +18,15 @@ from idp.cli import configuration, database, health, people, relying, serving, s
 from idp.cli.base import Group, State
 
 _EPILOG = """\b
-Begin:       idp demo                              the provider and two services, on this machine
-Install:     idp config example > config.toml      then: idp config secrets, idp db upgrade, idp doctor, idp serve
-Completion:  eval "$(_IDP_COMPLETE=bash_source idp)"   (zsh_source, fish_source)
+Begin:     idp demo
+Install:   idp config example > config.toml, then put into it what
+           idp config secrets prints; idp db upgrade; idp doctor; idp serve
+Complete:  eval "$(_IDP_COMPLETE=bash_source idp)"  (or zsh_source, fish_source)
 """
 
 
 @click.group(
-    cls=Group, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    "idp", cls=Group, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.option("--config", "-c", "config_file", envvar="IDP_CONFIG", type=click.Path(dir_okay=False, path_type=Path),
               help="Configuration file. Default: $IDP_CONFIG, ./config.toml, or the demo's var/config.toml.")  # fmt: skip

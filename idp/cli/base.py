@@ -196,12 +196,13 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, *, exit_code: int = FAILED) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click documents it so
+        ctx = click.get_current_context(silent=True)
+        self.as_json = ctx is not None and ctx.ensure_object(State).as_json
 
     def show(self, file: Any = None) -> None:
         """Print the line; as JSON when the command was asked for JSON."""
-        ctx = click.get_current_context(silent=True)
-        if ctx is not None and ctx.ensure_object(State).as_json:
+        if self.as_json:
             click.echo(json.dumps({"error": self.message, "exit_code": self.exit_code}, ensure_ascii=False), err=True)
             return
         click.echo(f"{click.style('Error:', fg='red')} {logs.spell_out(self.message)}", err=True)

@@ -13,7 +13,7 @@ from idp.cli.base import Group, State, facts, plain, takes_state
 
 @click.group("config", cls=Group)
 def group() -> None:
-    """Check and show the settings; print an example file and fresh secrets."""
+    """Check and show the settings; make secrets."""
 
 
 @group.command("check")

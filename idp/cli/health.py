@@ -7,8 +7,9 @@ from collections import Counter
 import click
 
 from idp import doctor as examination
-from idp.cli.base import State, plain, takes_state
-from idp.doctor import Finding
+from idp.cli.base import State as Said
+from idp.cli.base import plain, takes_state
+from idp.doctor import Finding, State
 from idp.logs import spell_out
 
 _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
@@ -16,8 +17,12 @@ _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", 
 
 @click.command("doctor")
 @takes_state
-def doctor(state: State) -> None:
-    """Examine this installation: settings, stores, clocks, keys, TLS, mail, jobs, audit. Exit 1 when something fails."""
+def doctor(state: Said) -> None:
+    """Find what is wrong here, and how to mend it.
+
+    Looks at settings, secrets, database, Redis, clocks, keys, TLS, mail, background jobs and the audit trail; changes nothing.
+    Exit 1 when something fails.
+    """
     app = state.app()
     findings = []
     with app.app_context():
@@ -39,7 +44,7 @@ def _print(finding: Finding) -> None:
         click.echo(f"{' ' * 18}{click.style('→ ' + spell_out(finding.remedy), fg=colour)}")
 
 
-def _conclude(counted: Counter[str]) -> None:
+def _conclude(counted: Counter[State]) -> None:
     if counted["fail"]:
         click.secho(
             f"{counted['fail']} to mend before people can rely on this, {counted['warn']} to look at.", fg="red"

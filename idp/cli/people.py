@@ -11,14 +11,14 @@ from typing import Any, BinaryIO
 
 import click
 
-from idp import users
-from idp.authn import password_policy
+from idp import sessions, users
 from idp.authn.factors import password
 from idp.cli.base import Failure, Group, State, actor, confirm, facts, plain, table, takes_state, yes_option
 from idp.db import db
 from idp.logs import spell_out
 
 _COLUMNS = ("username", "display_name", "email", "roles", "npi", "status")
+_HAND_OVER = "Hand the password over in person; it is good for 72 hours and must be changed at the first sign-in."
 _COLOURS = {"created": "green", "updated": "cyan", "exists": None, "refused": "red"}
 
 
@@ -37,27 +37,46 @@ def group() -> None:
 @click.option("--role", "roles", multiple=True, help="physician, nurse, administrator …; repeat for more.")
 @click.option("--npi", help="National Provider Identifier: ten digits.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of making one up.")
+@click.option(
+    "--keep-password", is_flag=True, help="With --password-stdin: it need not be changed at the first sign-in."
+)
 @takes_state
-def create(state: State, username: str, password_stdin: bool, **given: Any) -> None:
-    """Add a person. Prints a one-time password, which they replace at the first sign-in."""
+def create(state: State, username: str, password_stdin: bool, keep_password: bool, **given: Any) -> None:
+    """Add a person. Prints a password that is good for 72 hours and must be replaced at the first sign-in."""
     raw_password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     if raw_password == "":
         raise Failure("Standard input held no password.")
     with state.work():
         user = users.create(username=username, actor=actor(), **given)
-        made_up = raw_password or password_policy.generate(user=user)
-        password.set_password(user, made_up, actor=actor(), temporary=raw_password is None)
-        db.session.flush()
+        if raw_password is None:
+            raw_issued = password.issue_temporary(user, actor=actor())
+        else:
+            password.set_password(user, raw_password, actor=actor(), must_change=not keep_password)
         answer = _as_dict(user)
     if raw_password is None:
-        answer["one_time_password"] = made_up
+        answer["one_time_password"] = raw_issued
+    state.show(answer, lambda: _hand_over(answer))
 
-    def human() -> None:
-        facts(answer)
-        if raw_password is None:
-            click.secho("Hand the password over in person; it must be changed at the first sign-in.", fg="yellow", err=True)
 
-    state.show(answer, human)
+def _hand_over(answer: Mapping[str, Any]) -> None:
+    facts(answer)
+    if "one_time_password" in answer:
+        click.secho(_HAND_OVER, fg="yellow", err=True)
+
+
+@group.command("password")
+@click.argument("username")
+@yes_option
+@takes_state
+def new_password(state: State, username: str, yes: bool) -> None:
+    """Give a person a new one-time password and end their sessions. Their second factor stays as it is."""
+    confirm(f"Replace the password of {username}? All their sessions end at once.", yes=yes)
+    with state.work():
+        user = _find(username)
+        raw_issued = password.issue_temporary(user, actor=actor())
+        sessions.end_all(user.sub, cause="password_replaced")
+        answer = {"sub": user.sub, "username": user.username, "one_time_password": raw_issued}
+    state.show(answer, lambda: _hand_over(answer))
 
 
 @group.command("list")
@@ -118,9 +137,15 @@ def enable(state: State, username: str) -> None:
 
 @group.command("import", epilog=f"Columns: {', '.join(users.COLUMNS)}. Only username is obligatory.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--update", "update_existing", is_flag=True, help="Bring people who exist up to date; never their password.")
+@click.option(
+    "--update", "update_existing", is_flag=True, help="Bring people who exist up to date; never their password."
+)
 @click.option("--dry-run", is_flag=True, help="Check every line and change nothing.")
-@click.option("--report", type=click.File("w", encoding="utf-8", lazy=True), help="Write what became of each line to this CSV file.")
+@click.option(
+    "--report",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    help="Write what became of each line to this CSV file.",
+)
 @takes_state
 def import_(state: State, file: Path, update_existing: bool, dry_run: bool, report: Any) -> None:
     """Import people from a CSV FILE. Hashes of a former system are kept and renewed at the first sign-in.
@@ -194,7 +219,9 @@ def _as_dict(user: users.User) -> dict[str, Any]:
         "given_name": user.given_name,
         "family_name": user.family_name,
         "email": user.email or next((address.address for address in user.emails), None),
-        "emails": [{"address": a.address, "verified": bool(a.verified_at), "primary": a.is_primary} for a in user.emails],
+        "emails": [
+            {"address": a.address, "verified": bool(a.verified_at), "primary": a.is_primary} for a in user.emails
+        ],
         "roles": user.roles,
         "npi": user.npi,
         "status": user.status,

@@ -29,10 +29,16 @@ def group() -> None:
 @click.option("--resource", "resources", multiple=True, help="Protected resource that it may have tokens for.")
 @click.option("--grant-type", "grant_types", multiple=True, help="authorization_code by default; repeat for several.")
 @click.option("--type", "application_type", type=click.Choice(["web", "native"]), help="web by default.")
-@click.option("--auth-method", "token_endpoint_auth_method", help="client_secret_basic by default; none for public clients.")
+@click.option(
+    "--auth-method", "token_endpoint_auth_method", help="client_secret_basic by default; none for public clients."
+)
 @click.option("--first-party", is_flag=True, default=None, help="Ours: people are not asked for consent.")
 @click.option("--client-id", help="A fixed id instead of a generated one.")
-@click.option("--from-json", type=click.File("r", encoding="utf-8"), help="Metadata of RFC 7591 from a file, or - for standard input.")
+@click.option(
+    "--from-json",
+    type=click.File("r", encoding="utf-8"),
+    help="Metadata of RFC 7591 from a file, or - for standard input.",
+)
 @takes_state
 def create(state: State, from_json: TextIO | None, client_id: str | None, **given: Any) -> None:
     """Register an application. Options win over --from-json. The secret is shown once."""

@@ -25,7 +25,7 @@ def group() -> None:
     """Read, verify and export the audit trail."""
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A time: ISO 8601 (UTC where it names no zone), or how long ago: 30m, 2h, 7d."""
 
     name = "time"

@@ -1,0 +1,185 @@
+"""`idp user`."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from idp import users
+from idp.authn.factors import password
+from idp.db import db
+from tests.cli.conftest import Idp
+
+Answer = Callable[..., Any]
+ADA = ("user", "create", "ada", "--name", "Dr. Ada Example", "--email", "ada@example.org", "--email-verified")
+
+
+def found(login: str) -> users.User:
+    user = users.find_by_login(login)
+    assert user is not None
+    return user
+
+
+def verified(login: str, raw: str) -> bool:
+    accepted = bool(password.verify(users.find_by_login(login), raw))
+    db.session.rollback()
+    return accepted
+
+
+def test_create_prints_a_one_time_password_that_works(answer: Answer, inside: Flask) -> None:
+    made = answer(*ADA, "--role", "physician", "--role", "administrator", "--npi", "1234567893")
+    assert made["username"] == "ada"
+    assert made["roles"] == ["administrator", "physician"]
+    assert (made["npi"], made["email"], made["status"]) == ("1234567893", "ada@example.org", "active")
+    assert len(made["one_time_password"]) >= 20
+    assert verified("ada", made["one_time_password"])
+    assert verified("ada@example.org", made["one_time_password"])
+
+
+def test_create_takes_a_password_from_standard_input(answer: Answer, inside: Flask) -> None:
+    made = answer(*ADA, "--password-stdin", input="Blue-Otter-Runs-42\n")
+    assert "one_time_password" not in made
+    assert "Blue-Otter-Runs-42" not in str(made)
+    assert verified("ada", "Blue-Otter-Runs-42")
+    assert password.must_change(found("ada"))
+    answer("user", "create", "bo", "--name", "Bo", "--password-stdin", "--keep-password", input="Red-Otter-Runs-42\n")
+    assert not password.must_change(found("bo"))
+
+
+def test_password_replaces_a_forgotten_one(idp: Idp, answer: Answer, inside: Flask) -> None:
+    first = answer(*ADA)["one_time_password"]
+    idp("user", "password", "ada", input="n\n", fails=1)
+    second = answer("user", "password", "ada", "--yes")["one_time_password"]
+    assert (verified("ada", first), verified("ada", second)) == (False, True)
+    assert password.must_change(found("ada"))
+
+
+def test_create_leaves_nobody_behind_when_the_password_is_refused(idp: Idp, answer: Answer) -> None:
+    result = idp(*ADA, "--password-stdin", input="short\n", fails=1)
+    assert "12" in result.output
+    assert answer("user", "list")["total"] == 0
+
+
+def test_create_names_every_field_that_is_wrong(idp: Idp) -> None:
+    result = idp("user", "create", "ada", "--name", "Ada", "--npi", "1234567890", "--email", "nonsense", fails=1)
+    assert "npi" in result.output
+    assert "nonsense" in result.output or "email" in result.output
+
+
+def test_the_cli_is_the_actor(answer: Answer, events: Callable[[], list[tuple[str, str | None]]]) -> None:
+    sub = answer(*ADA)["sub"]
+    answer("user", "disable", sub, "--reason", "left the house", "--yes")
+    answer("user", "enable", "ada")
+    found = events()
+    for event in ("user.created", "user.disabled", "user.enabled"):
+        assert [actor for name, actor in found if name == event] == [found[0][1]]
+    assert str(found[0][1]).startswith("cli:")
+
+
+def test_list_and_show(idp: Idp, answer: Answer) -> None:
+    answer(*ADA, "--role", "physician")
+    answer("user", "create", "bo", "--name", "Bo Example", "--role", "nurse")
+    everybody = answer("user", "list")
+    assert [user["username"] for user in everybody["users"]] == ["ada", "bo"]
+    assert everybody["total"] == 2
+    assert [user["username"] for user in answer("user", "list", "--role", "nurse")["users"]] == ["bo"]
+    assert answer("user", "list", "ada@ex")["total"] == 1
+    assert answer("user", "show", "ada@example.org") == everybody["users"][0]
+    shown = idp("user", "list").output.splitlines()
+    assert shown[0].split() == ["USERNAME", "DISPLAY", "NAME", "EMAIL", "ROLES", "NPI", "STATUS"]
+    assert shown[1].index("Dr. Ada") == shown[0].index("DISPLAY") == shown[2].index("Bo")
+
+
+def test_an_empty_list_says_what_to_do(idp: Idp) -> None:
+    assert "idp user create" in idp("user", "list").output
+
+
+def test_somebody_who_is_not_there(idp: Idp) -> None:
+    for words in (("show", "nobody"), ("enable", "nobody"), ("disable", "nobody", "--reason", "x", "--yes")):
+        assert "idp user list" in idp("user", *words, fails=1).output
+
+
+def test_disable_asks_first_and_ends_on_no(idp: Idp, answer: Answer) -> None:
+    answer(*ADA)
+    idp("user", "disable", "ada", "--reason", "test", input="n\n", fails=1)
+    idp("user", "disable", "ada", "--reason", "test", input="", fails=1)
+    assert answer("user", "show", "ada")["status"] == "active"
+    idp("user", "disable", "ada", "--reason", "test", input="y\n")
+    assert answer("user", "show", "ada")["status"] == "disabled"
+
+
+def test_130_the_last_administrator_stays(idp: Idp, answer: Answer) -> None:
+    answer(*ADA, "--role", "administrator")
+    assert "last active administrator" in idp("user", "disable", "ada", "--reason", "x", "--yes", fails=1).output
+
+
+def test_132_a_name_that_steers_the_terminal_is_spelled_out(idp: Idp, answer: Answer, inside: Flask) -> None:
+    answer(*ADA)
+    found("ada").display_name = "Ada\x1b[2J\nroot"  # as a row from elsewhere could have it
+    db.session.commit()
+    output = idp("user", "list").output
+    assert "\x1b" not in output
+    assert "Ada\\x1b[2J\\nroot" in output
+
+
+# --- import ------------------------------------------------------------------------------------------------------
+
+LINES = """username,display_name,email,email_verified,roles,password_hash
+cy,Cy Example,cy@example.org,true,nurse,$2b$04$abcdefghijklmnopqrstuuLQn3iuhaYBxbLQ0RgVN8KKJ9mVFeu0m
+=evil,Evil Example,,,,
+dee,Dee Example,dee@example.org,true,biller,
+"""
+
+
+def people_file(tmp_path: Path, text: str = LINES) -> str:
+    file = tmp_path / "people.csv"
+    file.write_text(text)
+    return os.fspath(file)
+
+
+def test_import_reports_every_line_and_imports_the_good_ones(answer: Answer, tmp_path: Path) -> None:
+    told = answer("user", "import", people_file(tmp_path), fails=1)
+    assert told["counts"] == {"created": 2, "refused": 1}
+    assert [(line["number"], line["outcome"]) for line in told["lines"]] == [
+        (2, "created"),
+        (3, "refused"),
+        (4, "created"),
+    ]
+    assert told["lines"][1]["reason"]
+    assert [user["username"] for user in answer("user", "list")["users"]] == ["cy", "dee"]
+
+
+def test_import_dry_run_changes_nothing(idp: Idp, answer: Answer, tmp_path: Path) -> None:
+    output = idp("user", "import", people_file(tmp_path), "--dry-run", fails=1).output
+    assert "Dry run, nothing was changed: 2 created, 1 refused." in output
+    assert "line 3: refused" in output
+    assert answer("user", "list")["total"] == 0
+
+
+def test_import_again_leaves_people_alone_or_updates_them(answer: Answer, tmp_path: Path) -> None:
+    good = "username,display_name,roles\ndee,Dee Example,biller\n"
+    assert answer("user", "import", people_file(tmp_path, good))["counts"] == {"created": 1}
+    changed = people_file(tmp_path, good.replace("Dee Example", "Dee Changed"))
+    assert answer("user", "import", changed)["counts"] == {"exists": 1}
+    assert answer("user", "show", "dee")["display_name"] == "Dee Example"
+    assert answer("user", "import", changed, "--update")["counts"] == {"updated": 1}
+    assert answer("user", "show", "dee")["display_name"] == "Dee Changed"
+
+
+def test_import_writes_a_report_that_a_spreadsheet_can_open(idp: Idp, tmp_path: Path) -> None:
+    report = tmp_path / "report.csv"
+    idp("user", "import", people_file(tmp_path), "--report", str(report), fails=1)
+    rows = list(csv.reader(report.open()))
+    assert rows[0] == ["line", "username", "outcome", "reason"]
+    assert [row[2] for row in rows[1:]] == ["created", "refused", "created"]
+    assert rows[2][1].startswith("'=")
+
+
+def test_import_of_something_else_is_one_line(idp: Idp, tmp_path: Path) -> None:
+    assert "username" in idp("user", "import", people_file(tmp_path, "name;age\nx;1\n"), fails=1).output
+    idp("user", "import", str(tmp_path / "missing.csv"), fails=2)
