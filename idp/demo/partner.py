@@ -13,6 +13,7 @@ from idp.demo.relying_app import Registration, RelyingParty, SignedOut, SignInFa
 from idp.demo.service import Service, see_other
 
 NAME = "Footpath Study"
+SCOPE = "openid profile patients.read"
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -26,7 +27,7 @@ def blueprint(service: Service) -> Blueprint:
             client_secret=options.partner_secret,
             redirect_uri=f"{options.base_url}/partner/callback",
             post_logout_redirect_uri=f"{options.base_url}/partner",
-            scope="openid profile patients.read",
+            scope=SCOPE,
             resource=options.resource,
         ),
     )

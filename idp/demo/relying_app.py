@@ -24,7 +24,7 @@ from idp.demo.wire import Jwt, Provider, ProviderAway, Refused, check_times
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 REFRESH_EARLY_S = 30  # renew an access token that would expire on its way
-CONFIRM_S = 5  # ask the provider whether the person is still signed in, at most this often
+CONFIRM_S = 1  # ask the provider whether the person is still signed in, at most this often
 
 
 class SignInFailed(Exception):
