@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from idp import clock, crypto
 from idp.config import settings
 from idp.db import Json, UtcDateTime, db
-from idp.oauth.errors import RefreshTokenReused
+from idp.oauth.errors import CodeReplayed, RefreshTokenReused
 from idp.oauth.resources import Asked
 from idp.sessions import SsoSession
 
@@ -89,6 +89,7 @@ class Family:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    revoked_because: str | None
 
     @property
     def granted(self) -> Asked:
@@ -99,6 +100,12 @@ class Family:
     def is_live(self) -> bool:
         """Neither revoked nor past its end."""
         return self.revoked_at is None and clock.now() < self.expires_at
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether the one who took the code out of circulation is served. A replay that was revoked in the meantime does not
+        turn the first call into a failure; its tokens are dead like those of any replayed code."""
+        return self.is_live or self.revoked_because == CodeReplayed.event
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,7 @@ def open_family(
         "created_at": now,
         "expires_at": limit if offline else min(limit, session.expires_at),
         "revoked_at": None,
+        "revoked_because": None,
     }
     _execute(insert(_FAMILIES).values(row))
     return _family(row)
@@ -258,4 +266,5 @@ def _family(row: Any) -> Family:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        revoked_because=row["revoked_because"],
     )

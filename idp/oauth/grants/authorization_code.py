@@ -30,7 +30,7 @@ class AuthorizationCodeGrant(AuthlibCodeGrant):  # type: ignore[misc]
         """Issue the tokens of the family that began with this code."""
         client, redeemed = self.request.client, self.request.authorization_code
         family = tokens.find_family(redeemed.family_id)
-        if family is None or not family.is_live:
+        if family is None or not family.may_begin:
             raise InvalidGrantError("The authorization has been withdrawn, or the person has signed out.")
         audience = resources.pick(family.granted, self.request.sent.resources)
         raw_refresh_token = tokens.issue(family) if client.check_grant_type("refresh_token") else None
