@@ -9,7 +9,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tests.pages.html import Page, parse
+from tests.pages.document import Page, parse
 from tests.pages.samples import CASES, COMMON
 
 ROOT = Path(__file__).parents[2]

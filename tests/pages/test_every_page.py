@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from tests.pages.conftest import STATIC, TEMPLATES
-from tests.pages.html import Page
+from tests.pages.document import Page
 from tests.pages.samples import CASES
 
 OUTWARD = {

@@ -6,7 +6,7 @@ import pytest
 from markupsafe import Markup
 
 from tests.pages.conftest import Render
-from tests.pages.html import Page
+from tests.pages.document import Page
 from tests.pages.samples import CASES, CODES, COMMON, ENROL, PASSWORD_RULES, SESSION
 
 ERRORS = [
