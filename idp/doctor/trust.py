@@ -183,7 +183,7 @@ def _age(alg: str, key: keys.KeyInfo, settings: Settings) -> Finding:
     except Exception as error:
         return Finding("keys", "fail", f"the {alg} key {key.kid} cannot sign: {type(error).__name__}",
                        "its sealing key is missing from secrets.sealing_keys: put it back")  # fmt: skip
-    age = clock.now() - key.activated_at
+    age = clock.now() - (key.activated_at or key.created_at)
     if age > timedelta(days=settings.oauth.key_rotation_days + 2):
         return Finding("keys", "warn", f"the {alg} key {key.kid} is {age.days} days old",
                        "is `idp serve` running? it rotates by itself; or run `idp keys rotate`")  # fmt: skip

@@ -1,0 +1,30 @@
+"""keys.model — the table `signing_keys`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import LargeBinary, String, Table
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.db import Json, UtcDateTime, db
+
+
+class SigningKey(db.Model):  # type: ignore[misc,name-defined]
+    """One signing key. `kid` is its RFC 7638 thumbprint; `sealed_private` is PKCS#8, sealed to the kid."""
+
+    __tablename__ = "signing_keys"
+
+    kid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alg: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    sealed_private: Mapped[bytes | None] = mapped_column(LargeBinary)
+    public_jwk: Mapped[dict[str, str]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    activates_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    retires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+SIGNING_KEYS: Table = SigningKey.__table__
