@@ -136,11 +136,19 @@ def check_csrf() -> None:
     sent = request.form.get(CSRF_FIELD, "")
     browser = context().browser_id
     ours = browser is not None and any(crypto.same(sent, good) for good in crypto.macs("csrf", browser))
-    origin = request.headers.get("Origin")
-    if not ours or (origin not in (None, settings().server.issuer)):
+    if not ours or _from_elsewhere():
         raise Forbidden(
             "This form was open too long or came from another browser. Go back, reload the page and try again."
         )
+
+
+def _from_elsewhere() -> bool:
+    """Say whether the browser names another site as the origin of this POST.
+
+    Our pages send no referrer, and browsers then call our own forms' origin "null"; Sec-Fetch-Site tells them from a stranger's.
+    """
+    stranger = request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
+    return stranger or request.headers.get("Origin") not in (None, "null", settings().server.issuer)
 
 
 def csrf_protected(view: Callable[P, Any]) -> Callable[P, Any]:
@@ -285,8 +293,7 @@ def _seal_answer(response: Response) -> Response:
     headers = response.headers
     headers.setdefault("X-Request-Id", context().request_id or "")
     headers.setdefault("X-Content-Type-Options", "nosniff")
-    # Not `no-referrer`: under it browsers send `Origin: null` with our own forms, which check_csrf refuses. Nothing leaves the site either way.
-    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", content_security_policy())
     headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
@@ -318,10 +325,10 @@ _HEADLINES = {
     503: "Please try again in a minute",
 }
 _REMEDIES = {
-    403: "Go back, reload the page and try again. If it stays like this, contact the service desk.",
+    403: "If you came from a form, go back, reload the page and try again. Otherwise contact the service desk.",
     404: "Check the address, or start again from the service that you wanted to use.",
     429: "Wait for the time given, then try again.",
-    500: "Nothing that you entered was lost because of you. Try again; if it happens twice, contact the service desk with the number below.",
+    500: "It is not your fault, and we have been told. Try again; if it happens twice, contact the service desk and name the number below.",
     503: "Your account is fine. Try again in a minute; if it stays like this, contact the service desk.",
 }
 

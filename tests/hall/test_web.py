@@ -83,6 +83,10 @@ def test_attack_71_a_post_needs_a_token_of_this_browser(edge):
     assert other.post("/t/form", data={"csrf": token}).status_code == 403
     evil = {"Origin": "https://evil.example"}
     assert client.post("/t/form", data={"csrf": token}, headers=evil).status_code == 403
+    sandboxed = {"Origin": "null", "Sec-Fetch-Site": "cross-site"}
+    assert client.post("/t/form", data={"csrf": token}, headers=sandboxed).status_code == 403
+    without_referrer = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    assert client.post("/t/form", data={"csrf": token}, headers=without_referrer).status_code == 200
 
 
 def test_attack_70_an_unknown_host_is_refused(edge):
@@ -116,7 +120,7 @@ def test_v3_every_answer_carries_the_security_headers(edge):
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "unsafe-inline" not in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
