@@ -38,7 +38,13 @@ _HEADERS_WITHIN_MS = 10_000  # a client that dawdles over its headers is cut off
 _HEADER_BYTES = 64 * 1024
 _BUSY_PORT_PATIENCE_S = 5.0  # workers of a parent that was killed need a moment to end
 
-copyreg.pickle(MappingProxyType, lambda proxy: (MappingProxyType, (dict(proxy),)))
+
+def _frozen(values: dict[str, str]) -> MappingProxyType[str, str]:
+    return MappingProxyType(values)
+
+
+# Settings go to the workers by pickle, and the scopes of a resource are a read-only mapping, a type without an importable name.
+copyreg.pickle(MappingProxyType, lambda proxy: (_frozen, (dict(proxy),)))
 
 
 class CannotServe(Exception):
