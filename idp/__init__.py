@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
+from typing import TYPE_CHECKING
 
-from flask import Flask
+if TYPE_CHECKING:
+    from flask import Flask
 
-from idp import db, kv, logs, metrics, paths, web
-from idp.config import Settings
+    from idp.config import Settings
 
 __version__ = "0.1.0"
 
-# Rooms with routes or listeners, from the top of the house to the bottom; each has `install(app)`.
-ROOMS = ("idp.account", "idp.oauth", "idp.authn", "idp.keys", "idp.health")
-
 
 def create_app(settings: Settings) -> Flask:
-    """Build the WSGI application for these settings. Touches neither the database nor Redis."""
+    """Build the WSGI application for these settings. Touches neither the database nor Redis.
+
+    The rooms are imported here and not above, so that `idp.demo`, which knows only the wire, does not load the house.
+    """
+    from flask import Flask
+
+    from idp import account, authn, db, health, keys, kv, logs, metrics, oauth, paths, web
+
     app = Flask("idp", template_folder=str(paths.find("templates")), static_folder="static")
     app.extensions["idp.settings"] = settings
     db.install(app, settings)
@@ -24,13 +28,10 @@ def create_app(settings: Settings) -> Flask:
     logs.install(app)  # before `web`, so that both see the answer as it leaves
     metrics.install(app)
     web.install(app, settings)
-    for room in (*ROOMS, *(("idp.demo.page",) if settings.demo else ())):
-        try:
-            module = importlib.import_module(room)
-        except ModuleNotFoundError as error:  # TEMPORARY while the rooms land
-            if error.name is None or not error.name.startswith("idp"):
-                raise
-            continue
-        if hasattr(module, "install"):
-            module.install(app)
+    for room in (keys, authn, oauth, account, health):
+        room.install(app)
+    if settings.demo:
+        from idp.demo import page
+
+        page.install(app)
     return app
