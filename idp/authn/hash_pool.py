@@ -81,13 +81,14 @@ class HashPool:
 
     def _admit(self, job: _Job[Any], lane: str) -> None:
         with self._lock:
+            if self._running < self.concurrency:  # then nobody waits: threads go on until the lanes are empty
+                self._running += 1
+                threading.Thread(target=self._work, args=(job,), name="hash", daemon=True).start()
+                return
             if self._waiting >= self.queue:
                 self._make_room(lane)
             self._lanes.setdefault(lane, deque()).append(job)
             self._waiting += 1
-            if self._running < self.concurrency:
-                self._running += 1
-                threading.Thread(target=self._work, name="hash", daemon=True).start()
 
     def _make_room(self, lane: str) -> None:
         """Send away the newest job of the longest lane, unless the newcomer's is as long."""
@@ -108,10 +109,12 @@ class HashPool:
             self._waiting -= 1
             return True
 
-    def _work(self) -> None:
+    def _work(self, first: _Job[Any]) -> None:
         _step_back()
-        while (job := self._next()) is not None:
+        job: _Job[Any] | None = first
+        while job is not None:
             job.run()
+            job = self._next()
 
     def _next(self) -> _Job[Any] | None:
         """Take the oldest job of the lane whose turn it is; that lane goes to the end. None ends the thread."""

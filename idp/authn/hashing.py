@@ -69,7 +69,9 @@ def recipe_of(settings: Settings) -> Recipe:
 
 
 def make(raw: str, recipe: Recipe) -> Stored:
-    """Hash a new password. One bcrypt."""
+    """Hash a new password. One bcrypt. Raises ValueError beyond 256 code points: such a password could never be checked."""
+    if len(raw) > MAX_CODE_POINTS:
+        raise ValueError("a password has at most 256 code points")
     pepper_id, pepper = recipe.peppers[0]
     hashed = bcrypt.hashpw(_prehash(raw, pepper), bcrypt.gensalt(recipe.cost))
     return Stored(hashed.decode("ascii"), SCHEME, pepper_id, recipe.cost)
@@ -142,7 +144,7 @@ def _pay(recipe: Recipe, began: float) -> None:
     whole = _price(recipe.cost)
     for cost in range(recipe.cost, _LEAST_COST - 1, -1):
         step = whole / 2 ** (recipe.cost - cost)
-        if time.thread_time() - began + step / 2 <= whole:
+        if time.thread_time() - began + step <= whole * (1 + 1 / 64):
             _dummy(cost)
 
 

@@ -21,7 +21,7 @@ from idp.users import User
 
 MAX_CODE_POINTS = 256  # nothing longer is ever hashed: bounds the work of a request (N-2)
 NIST_ALONE, NIST_WITH_SECOND_FACTOR = 15, 8
-_LEET = str.maketrans("01345789@$!|€", "oleastbgasile")
+_LEET = tuple(str.maketrans("0345789@$!|€1", f"oeastbgasile{one}") for one in "li")
 _SHORTEST_WORD = 4  # shorter words about the person occur in good passwords by chance
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # nothing that is misread
 
@@ -218,7 +218,8 @@ def _forms(password: str) -> Iterator[str]:
     """
     folded = _folded(password)
     core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", folded)
-    for form in (folded, core, folded.translate(_LEET), core.translate(_LEET), _letters(folded.translate(_LEET))):
+    plain = [form.translate(table) for table in _LEET for form in (folded, core)]
+    for form in dict.fromkeys((folded, core, *plain, *map(_letters, plain))):
         if len(form) >= _SHORTEST_WORD:
             yield form
             yield form[::-1]

@@ -145,12 +145,12 @@ class _Run:
         if not fresh:
             return
         people.add([user for _, user in fresh])
-        if self.hashes is not None:
-            given = [(user, entry.password_hash) for entry, user in fresh if entry.password_hash]
-            self.hashes.import_hashes(given, actor=self.actor)
         for entry, user in fresh:
             roles = list(entry.draft.roles)
             audit.record(audit.Event.USER_IMPORTED, subject=user.sub, actor=self.actor, roles=roles, status=user.status)
+        if self.hashes is not None:
+            given = [(user, entry.password_hash) for entry, user in fresh if entry.password_hash]
+            self.hashes.import_hashes(given, actor=self.actor)
 
     def _alone(self, entry: _Entry | Line) -> list[Line]:
         try:

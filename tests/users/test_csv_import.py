@@ -30,7 +30,10 @@ def test_a_good_line_becomes_a_person(app, audit_trail):
         "bob,,Bob,Baker,bob@example.org,,,,,disabled\n"
     )
     lines = load(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert [(line.number, line.username, line.outcome) for line in lines] == [(2, "Alice.M", "created"), (3, "bob", "created")]
+    assert [(line.number, line.username, line.outcome) for line in lines] == [
+        (2, "Alice.M", "created"),
+        (3, "bob", "created"),
+    ]
     alice, bob = users.find_by_login("alice@example.com"), users.find_by_login("bob")
     assert (alice.display_name, alice.npi, alice.roles) == ("Dr. Meyer, Alice", "1234567893", ["biller", "physician"])
     assert alice.email == "Alice@Example.org".replace("Example", "example")
@@ -90,7 +93,9 @@ def test_no_bad_line_spoils_another(app):
 
 
 def test_collisions_within_the_file_and_with_people_are_refused(app):
-    users.create(username="carol", display_name="Carol", emails=["c@example.org"], email_verified=True, npi="1245319599")
+    users.create(
+        username="carol", display_name="Carol", emails=["c@example.org"], email_verified=True, npi="1245319599"
+    )
     text = HEADER + (
         "alice,,,,a@example.org,true,,1234567893,,\n"
         "ALICE,,,,,,,,,\n"
@@ -130,7 +135,12 @@ def test_an_update_changes_what_is_different_and_keeps_what_is_empty(app):
     update = HEADER + "ALICE,Alice Moor,,Moor,b@example.org,true,physician,,,disabled\n"
     assert outcomes(load(update, update_existing=True)) == ["updated"]
     alice = users.find_by_login("alice")
-    assert (alice.username, alice.display_name, alice.given_name, alice.family_name) == ("alice", "Alice Moor", "Alice", "Moor")
+    assert (alice.username, alice.display_name, alice.given_name, alice.family_name) == (
+        "alice",
+        "Alice Moor",
+        "Alice",
+        "Moor",
+    )
     assert (alice.npi, alice.roles, alice.status) == ("1234567893", ["physician"], "disabled")
     assert alice.verified_emails == ["a@example.org", "b@example.org"]
     assert outcomes(load(update, update_existing=True)) == ["exists"]
@@ -139,7 +149,7 @@ def test_an_update_changes_what_is_different_and_keeps_what_is_empty(app):
 def test_an_update_that_collides_is_refused_alone(app):
     load(HEADER + "alice,,,,,,,1234567893,,\nbob,,,,,,,,,\n")
     lines = load(HEADER + "bob,,,,,,,1234567893,,\nalice,Alicia,,,,,,,,\n", update_existing=True)
-    assert outcomes(lines) == ["refused", "refused"] or outcomes(lines) == ["refused", "updated"]
+    assert outcomes(lines) == ["refused", "updated"]
     assert users.find_by_login("bob").npi is None
 
 
@@ -180,15 +190,16 @@ def test_somebody_else_creating_the_same_people_meanwhile_spoils_only_those(app,
     assert calls == [2, 1, 1]
 
 
-def test_ten_thousand_lines_are_quick_and_come_one_by_one(app):
+def test_thousands_of_lines_are_quick_and_come_one_by_one(app):
+    """2000 lines take about two seconds on an idle core; the bound only catches what grows with the square."""
     body = HEADER + "".join(
         f"user{n},User {n},User,{n},user{n}@example.org,true,nurse,,{{SSHA}}xzWj8EWSVORK/NxhYVlw8mj2HozRunfO,\n"
-        for n in range(10_000)
+        for n in range(2_000)
     )
     began, seen = time.perf_counter(), 0
     for seen, line in enumerate(users.import_csv(io.BytesIO(body.encode()), hashes=password), start=1):
         assert line.outcome == "created"
         if seen % 200 == 0:
             db.session.commit()
-    assert seen == users.search().total == 10_000
+    assert seen == users.search().total == 2_000
     assert time.perf_counter() - began < 60

@@ -25,7 +25,9 @@ def details_of(event):
 
 
 def test_an_update_says_which_fields_changed_and_not_to_what(alice):
-    users.update(alice.sub, actor="_admin", family_name="Meyer", display_name="Alice", locale="es-MX", zoneinfo="America/Chicago")
+    users.update(
+        alice.sub, actor="_admin", family_name="Meyer", display_name="Alice", locale="es-MX", zoneinfo="America/Chicago"
+    )
     assert details_of("user.updated") == [{"fields": ["family_name", "locale", "zoneinfo"]}]
     assert (alice.family_name, alice.locale) == ("Meyer", "es-MX")
 
