@@ -40,7 +40,7 @@ def at(step: Step) -> Callable[[StepView], Callable[[], Response]]:
             found = found_flow()
             if found is None:
                 return start_over()
-            if found.finished or steps.step_of(found) is not step:
+            if not steps.is_at(found, step):
                 return steps.proceed(found)
             return view(found, users.get_by_sub(found.sub or ""))
 

@@ -96,7 +96,8 @@ def step_of(flow: LoginFlow) -> Step:
 
 def proceed(found: LoginFlow) -> Response:
     """Send the browser to what comes next; the only place that knows the way."""
-    if found.finished or settle(found):
+    if found.finished or is_settled(found):
+        flow.take(found)
         return web.see_other(found.demand.return_to)
     step = step_of(found)
     if step is Step.FINISH:
@@ -145,15 +146,20 @@ def _sign_in(user: User, found: LoginFlow) -> None:
     device.remember(user.sub)
 
 
-def settle(found: LoginFlow) -> bool:
-    """Finish a flow whose demand this browser's session meets by now: another tab was faster, or the person chose to go on.
+def is_at(found: LoginFlow, step: Step) -> bool:
+    """Say whether a flow is at this step and still has to take it."""
+    return not found.finished and not is_settled(found) and step_of(found) is step
+
+
+def is_settled(found: LoginFlow) -> bool:
+    """Say whether this browser's session meets the demand by now: another tab was faster, or the person chose to go on.
 
     Never for somebody who is proving to be another person than the session's.
     """
     session = sessions.current()
     if session is None or found.demand.then or found.sub not in (None, session.sub):
         return False
-    return assurance.satisfied(session, found.demand) and flow.take(found)
+    return assurance.satisfied(session, found.demand)
 
 
 def _prepared(found: LoginFlow, step: Step) -> LoginFlow:

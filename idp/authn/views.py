@@ -69,10 +69,8 @@ def login() -> Response:
     found = found_flow()
     if found is None:
         return start_over()
-    if found.finished or steps.step_of(found) is not Step.PASSWORD:
+    if not steps.is_at(found, Step.PASSWORD):
         return steps.proceed(found)
-    if steps.settle(found):
-        return web.see_other(found.demand.return_to)
     session = sessions.current()
     if session and _must_choose(session, found):
         user = users.get_by_sub(session.sub)
@@ -119,7 +117,7 @@ def login_factor(name: str) -> Response:
         raise NotFound()
     if found is None:
         return start_over()
-    if found.finished or steps.step_of(found) is not Step.SECOND:
+    if not steps.is_at(found, Step.SECOND):
         return steps.proceed(found)
     if request.method == "GET":
         return _factor_page(factor, found)
@@ -135,8 +133,8 @@ def login_factor(name: str) -> Response:
 def blocked() -> Response:
     """Tell somebody who proved a password that the rest needs help from people."""
     found = found_flow()
-    if found is None or found.finished or steps.step_of(found) is not Step.BLOCKED:
-        return start_over() if found is None else steps.proceed(found)
+    if found is None or not steps.is_at(found, Step.BLOCKED):
+        return steps.proceed(found) if found else start_over()
     audit.record(audit.Event.LOGIN_FAILED, subject=found.sub, reason="second_factor_blocked")
     raise Forbidden(BLOCKED)
 
@@ -161,8 +159,8 @@ def _known(found: LoginFlow, known: Known) -> LoginFlow:
 def _refused(factor: Factor, found: LoginFlow, refused: Refused) -> Response:
     """Show the page again; unless a second click came after the first had finished the flow."""
     now = flow.find(found.id)
-    if now is None or now.finished or steps.step_of(now) is not Step.SECOND:
-        return steps.proceed(now or found) if now else start_over()
+    if now is None or not steps.is_at(now, Step.SECOND):
+        return steps.proceed(now) if now else start_over()
     return _factor_page(factor, found, status=status_of(refused), refused=refused)
 
 

@@ -15,7 +15,6 @@ from idp.sessions import store
 from tests.conftest import in_threads
 
 TWO = {"acr": "urn:idp:acr:2fa", "amr": ("pwd", "otp", "mfa")}
-ONE = {"acr": "urn:idp:acr:1fa", "amr": ("pwd",)}
 
 
 @pytest.fixture
@@ -284,3 +283,15 @@ def test_the_answer_of_a_view_can_be_any_response(app) -> None:
     app.add_url_rule("/t/response", "t_response", lambda: (_start("alice"), Response("ok", 303))[1])
     client = app.test_client()
     assert client.get("/t/response").status_code == 303 and secret(client)
+
+
+def test_end_all_is_told_once_also_when_no_session_was_left(app) -> None:
+    said: list[dict[str, object]] = []
+
+    def listen(_sender: object, **told: object) -> None:
+        said.append(told)
+
+    with sessions.all_ended.connected_to(listen):
+        made()
+        assert [sessions.end_all("alice", cause="user_disabled") for _ in range(2)] == [1, 0]
+    assert said == [{"sub": "alice", "cause": "user_disabled", "except_sid": None}] * 2
