@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from idp import clock
+from idp import clock, web
 from idp.errors import BadInput
 from idp.sessions import SsoSession
 
@@ -42,6 +42,7 @@ class Demand:
     then: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        web.local_path(self.return_to)
         if self.acr is not None and self.acr not in SUPPORTED:
             raise BadInput(public="This level of assurance cannot be reached here.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
+from urllib.parse import quote
 
 from flask import request
 
@@ -59,4 +60,7 @@ def _demanding(view: View[P], *, acr: str | None = None, max_age_s: int | None =
 
 def _here() -> str:
     """Return where to come back to: this page; after a form, whose content cannot be kept, the account's page."""
-    return web.local_path(request.full_path.rstrip("?")) if request.method == "GET" else "/"
+    if request.method not in ("GET", "HEAD"):
+        return "/"
+    query = request.query_string.decode("latin-1")
+    return web.local_path(quote(request.path) + (f"?{query}" if query else ""))

@@ -88,3 +88,11 @@ def test_n13_nothing_of_today_is_called_phishing_resistant() -> None:
     assert PHISHING_RESISTANT not in SUPPORTED
     with pytest.raises(BadInput):
         demand(acr=PHISHING_RESISTANT)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example.com/", "//evil.example.com", "/\\evil", "evil", "", "javascript:1"]
+)
+def test_attack_76_a_demand_returns_to_this_server_only(elsewhere: str) -> None:
+    with pytest.raises(BadInput):
+        Demand(return_to=elsewhere)

@@ -235,3 +235,11 @@ def test_attack_76_a_guarded_address_with_two_slashes_is_no_way_out(app: Flask, 
     app.add_url_rule("/<path:rest>", "t_any", guard.login_required(lambda rest: rest))
     answer = app.test_client().get("//evil.example.com/x")
     assert answer.status_code in (303, 308, 400) and "evil" not in answer.headers.get("Location", "").split("?")[0]
+
+
+def test_a_guarded_address_with_letters_of_any_script_is_come_back_to(app: Flask, user: User) -> None:
+    app.add_url_rule("/t/of/<name>", "t_of", guard.login_required(lambda name: name))
+    here = browser(app)
+    here.goals = ("/t/of/Zo%C3%AB%20B",)
+    here.get("/t/of/Zoë B?q=%C3%A4").give_password().post(code=code_of(SECRET))
+    assert here.path == "/t/of/Zo%C3%AB%20B?q=%C3%A4" and here.client.get(here.path).text == "Zoë B"

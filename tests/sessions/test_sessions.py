@@ -151,6 +151,16 @@ def test_no_session_survives_an_answer_whose_events_were_not_committed(client: F
     assert sessions.of("alice") == []
 
 
+def test_no_session_survives_a_commit_that_failed(client: FlaskClient, monkeypatch) -> None:
+    def fail() -> None:
+        monkeypatch.undo()
+        raise RuntimeError("the database went away at the commit")
+
+    monkeypatch.setattr(db.session, "commit", fail)
+    assert client.get("/t/start/alice").status_code == 500
+    assert (secret(client), sessions.of("alice")) == ("", [])
+
+
 # --- expiry ---------------------------------------------------------------------------------------------------
 
 
