@@ -6,10 +6,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from idp import config, embedded
@@ -28,10 +28,10 @@ def descendants(pid: int) -> list[int]:
 
 def alive(pids: list[int]) -> list[int]:
     """Those of them that still run."""
-    return [pid for pid in pids if embedded_state(pid) not in ("", "Z", "X")]
+    return [pid for pid in pids if state(pid) not in ("", "Z", "X")]
 
 
-def embedded_state(pid: int) -> str:
+def state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -47,74 +47,61 @@ def wait_until(true, within_s: float = 20.0) -> bool:
     return False
 
 
-def test_it_tells_where_everything_is_and_ends_without_a_trace(tmp_path):
-    demo = RunningDemo(tmp_path / "var").wait()
-    processes = descendants(demo.process.pid)
-    assert len(processes) >= 4
+def test_it_tells_ends_without_a_trace_comes_back_elsewhere_and_dies_whole(tmp_path):
+    var = tmp_path / "var"
+    first = RunningDemo(var).wait()
+    before, marisol, processes = first.facts, first.person("marisol"), descendants(first.process.pid)
+    with Browser() as browser:
+        tells_everything(first)
+        page = browser.sign_in(browser.open(before["claims_url"]), marisol, Phone(marisol["totp_secret"]))
+        assert "Hello, Marisol Quint" in page.text
+        assert first.stop() == 0
+        left_nothing(first, processes)
+        is_private(var)
+
+        second = RunningDemo(var).wait()  # on other ports
+        assert second.ports != first.ports
+        assert second.facts["people"] == before["people"]
+        page = browser.open(second.facts["claims_url"])  # the SSO session was kept, the service's own was not
+        assert page.url == f"{second.facts['claims_url']}/dashboard"
+        assert "Hello, Marisol Quint" in page.text
+        assert not [step for step in page.path if "/login" in step]
+
+    processes = descendants(second.process.pid)
+    second.process.send_signal(signal.SIGKILL)
+    second.process.wait()
+    assert wait_until(lambda: not alive(processes)), alive(processes)
+
+
+def tells_everything(demo):
     for url in (demo.facts["issuer"], demo.facts["claims_url"], demo.facts["patients_url"], demo.facts["codes_url"]):
         assert url in demo.output
     for person in demo.facts["people"]:
         assert person["username"] in demo.output
         assert person["password"] in demo.output
-    assert demo.stop() == 0
+
+
+def left_nothing(demo, processes):
+    assert len(processes) >= 4
     assert not alive(processes)
-    assert not list((tmp_path / "var").rglob("*.sock"))
+    assert not list(demo.var.rglob("*.sock"))
     for port in demo.ports:
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
 
 
-def test_what_it_keeps_is_private_and_survives_a_restart(tmp_path):
+def is_private(var):
+    assert var.stat().st_mode & 0o777 == 0o700
+    for name in ("demo.json", "config.toml"):
+        assert (var / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_reset_begins_anew_and_a_server_that_dies_ends_the_demo_and_shows_its_log(tmp_path):
     var = tmp_path / "var"
-    first = RunningDemo(var).wait()
-    before = first.facts
-    marisol = first.person("marisol")
-    phone = Phone(marisol["totp_secret"])
-    with Browser() as browser:
-        assert "Hello" in browser.sign_in(browser.open(before["claims_url"]), marisol, phone).text
-        assert first.stop() == 0
-        assert var.stat().st_mode & 0o777 == 0o700
-        for name in ("demo.json", "config.toml"):
-            assert (var / name).stat().st_mode & 0o777 == 0o600
-        second = RunningDemo(var, ports=first.ports).wait()
-        try:
-            assert second.facts == before
-            page = browser.open(before["claims_url"])  # the SSO session was kept, the service's own was not
-            assert "Hello, Marisol Quint" in page.text
-            assert not [step for step in page.path if "/login" in step]
-        finally:
-            second.stop()
-    moved = RunningDemo(var, options=("--reset",)).wait()
-    try:
-        assert moved.person("marisol")["password"] != marisol["password"]
-    finally:
-        moved.stop()
-
-
-def test_other_ports_are_other_addresses_and_the_same_people(tmp_path):
-    first = RunningDemo(tmp_path / "var").wait()
-    marisol = first.person("marisol")
-    first.stop()
-    second = RunningDemo(tmp_path / "var").wait()
-    try:
-        assert second.facts["issuer"] != first.facts.get("issuer") or first.ports == second.ports
-        with Browser() as browser:
-            page = browser.sign_in(browser.open(second.facts["patients_url"]), marisol, Phone(marisol["totp_secret"]))
-        assert page.url == f"{second.facts['patients_url']}/dashboard"
-    finally:
-        second.stop()
-
-
-def test_nothing_outlives_a_demo_that_was_killed(tmp_path):
-    demo = RunningDemo(tmp_path / "var").wait()
-    processes = descendants(demo.process.pid)
-    demo.process.send_signal(signal.SIGKILL)
-    demo.process.wait()
-    assert wait_until(lambda: not alive(processes)), alive(processes)
-
-
-def test_a_server_that_dies_ends_the_demo_and_shows_its_log(tmp_path):
-    demo = RunningDemo(tmp_path / "var").wait()
+    var.mkdir()
+    (var / "idp.db").write_text("not a database any more")
+    demo = RunningDemo(var, options=("--reset",)).wait()
     processes = descendants(demo.process.pid)
     victim = next(pid for pid in processes if b"idp.demo.claims" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(victim, signal.SIGKILL)
@@ -211,21 +198,5 @@ def test_the_services_import_nothing_of_the_provider():
         program = (
             "import sys, types; p = types.ModuleType('idp'); p.__path__ = ['idp']; sys.modules['idp'] = p; " + code
         )
-        told = subprocess.run([*_python(), program], capture_output=True, text=True, check=False)
+        told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert told.stdout.strip() == "[]", told.stdout + told.stderr
-
-
-def _python() -> list[str]:
-    import sys
-
-    return [sys.executable, "-c"]
-
-
-def test_the_page_is_reached_over_http(tmp_path):
-    demo = RunningDemo(tmp_path / "var").wait()
-    try:
-        page = httpx.get(demo.facts["codes_url"], trust_env=False)
-        assert page.status_code == 200
-        assert "Marisol Quint" in page.text
-    finally:
-        demo.stop()
