@@ -50,9 +50,9 @@ for position, key in ipairs(KEYS) do
     rest = rest + 2
     local seen = redis.call('HMGET', key, 'count', 'since')
     local count, since = tonumber(seen[1]) or 0, tonumber(seen[2]) or now
-    if since > now or now - since >= span then count, since = 0, now end
+    if math.abs(now - since) >= span then count, since = 0, now end  -- clocks of workers differ a little
     windows[position] = {count, since, span}
-    local left = since + span - now
+    local left = math.min(since + span - now, span)
     if count >= most and left > wait then refused, wait, ends = position, left, tostring(since) end
   end
 end
@@ -67,7 +67,7 @@ for position, key in ipairs(KEYS) do
   local window = windows[position]
   if window then
     redis.call('HSET', key, 'count', window[1] + 1, 'since', window[2])
-    redis.call('PEXPIRE', key, window[3])
+    redis.call('PEXPIRE', key, 2 * window[3])
   else
     failures = failures + 1
     redis.call('HSET', key, 'failures', failures)

@@ -11,7 +11,6 @@ workers which start or rotate at the same moment end with one key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +22,7 @@ from idp import audit, clock, crypto
 from idp.audit import Event
 from idp.config import settings
 from idp.db import db
-from idp.errors import BadInput, NotFound
+from idp.errors import BadInput, Conflict, NotFound
 from idp.keys import ring
 from idp.keys.algorithms import ALGORITHMS, private_bytes, public_jwk
 from idp.keys.model import SIGNING_KEYS as KEYS
@@ -68,7 +67,7 @@ def rotate(alg: str | None = None, *, actor: str | None = None, at_once: bool = 
     if alg is not None and alg not in ALGORITHMS:
         raise BadInput({"alg": [f"An algorithm is one of {', '.join(ALGORITHMS)}."]})
     for name in (alg,) if alg else settings().oauth.signing_algs:
-        if _of(name, "pending") is None:
+        if not any(key.alg == name and key.status == "pending" for key in search()):
             _create(name, "pending", actor=actor, signs_in=timedelta() if at_once else PUBLISH_AHEAD)
         if at_once:
             _promote(name, actor=actor)
@@ -76,16 +75,14 @@ def rotate(alg: str | None = None, *, actor: str | None = None, at_once: bool = 
 
 def promote_due() -> int:
     """Take every step whose time has come: let pending keys sign, retire what nobody needs, begin overdue rotations."""
-    now, steps = clock.now(), 0
-    for key in search():
-        if key.status == "pending" and key.activates_at <= now:
-            steps += _promote(key.alg, actor=None)
-        elif key.status == "retiring" and key.retires_at is not None and key.retires_at <= now:
-            steps += _retire(key, reason="overlap is over", actor=None)
-        elif key.status == "active" and _overdue(key, now):
-            rotate(key.alg, at_once=False)
-            steps += 1
-    return steps
+    now = clock.now()
+    due = [key for key in search() if key.status == "pending" and key.activates_at <= now]
+    done = [
+        key for key in search() if key.status == "retiring" and key.retires_at is not None and key.retires_at <= now
+    ]
+    steps = sum(_promote(key.alg, actor=None) for key in due)
+    steps += sum(_retire(key, reason="overlap is over", actor=None) for key in done)
+    return steps + sum(_create(alg, "pending", actor=None, signs_in=PUBLISH_AHEAD) for alg in _overdue(now))
 
 
 def keep_fresh() -> int:
@@ -110,17 +107,21 @@ def overlap() -> timedelta:
     return max(timedelta(days=oauth.key_overlap_days), timedelta(seconds=max(lives_s) + JWKS_MAX_AGE_S))
 
 
-def _overdue(key: KeyInfo, now: datetime) -> bool:
-    age = now - (key.activated_at or key.created_at)
-    return age >= timedelta(days=settings().oauth.key_rotation_days) - PUBLISH_AHEAD and not _of(key.alg, "pending")
+def _overdue(now: datetime) -> list[str]:
+    """Return the algorithms whose active key is old and has no successor in waiting."""
+    oldest = now - timedelta(days=settings().oauth.key_rotation_days) + PUBLISH_AHEAD
+    found = search()
+    waiting = {key.alg for key in found if key.status == "pending"}
+    old = [key.alg for key in found if key.status == "active" and (key.activated_at or key.created_at) <= oldest]
+    return [alg for alg in old if alg not in waiting]
 
 
 def _create(alg: str, status: str, *, actor: str | None, signs_in: timedelta = timedelta()) -> bool:
     """Insert a new key unless somebody was faster. The key is made before the first lock is taken: RSA takes its time."""
     row = _new_row(alg, status, signs_in)
     dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(KEYS).values(**row).on_conflict_do_nothing()
-    if db.session.connection().execute(statement).rowcount != 1:
+    statement = dialect.insert(KEYS).values(**row).on_conflict_do_nothing().returning(KEYS.c.kid)
+    if db.session.connection().execute(statement).first() is None:
         return False
     audit.record(Event.KEY_CREATED, actor=actor, kid=row["kid"], alg=alg, status=status)
     ring.invalidate()
@@ -143,14 +144,18 @@ def _new_row(alg: str, status: str, signs_in: timedelta) -> dict[str, Any]:
 
 
 def _promote(alg: str, *, actor: str | None) -> bool:
-    """Let the pending key sign and the active one retire slowly; nothing when somebody else does it at this moment."""
-    now, new, old = clock.now(), _of(alg, "pending"), _of(alg, "active")
+    """Let the pending key sign and the active one retire slowly; nothing when somebody else does it at this moment.
+
+    Both are found by one statement: between two, a rival could turn the pending key into the active one, and we would retire it.
+    """
+    now, both = clock.now(), {key.status: key for key in search() if key.alg == alg}
+    new, old = both.get("pending"), both.get("active")
     if new is None:
         return False
     if old is not None and not _move(old.kid, "active", status="retiring", retires_at=now + overlap()):
         return False
     if not _move(new.kid, "pending", status="active", activated_at=now):
-        return False
+        raise Conflict(detail=f"the pending {alg} key was withdrawn at this moment")
     if old is not None:
         audit.record(Event.KEY_ROTATED, actor=actor, kid=old.kid, alg=alg, successor=new.kid)
     audit.record(Event.KEY_ACTIVATED, actor=actor, kid=new.kid, alg=alg)
@@ -171,8 +176,3 @@ def _move(kid: str, *from_: str, **values: Any) -> bool:
     statement = update(KEYS).where(KEYS.c.kid == kid, KEYS.c.status.in_(from_)).values(**values)
     ring.invalidate()
     return db.session.connection().execute(statement).rowcount == 1
-
-
-def _of(alg: str, status: str) -> KeyInfo | None:
-    found: Sequence[KeyInfo] = [key for key in search() if key.alg == alg and key.status == status]
-    return found[0] if found else None
