@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from flask import Flask
 
+from idp.account import views
+
 __all__ = ["install"]
 
 
 def install(app: Flask) -> None:
     """Hang the pages of one's own account on the application."""
-    from idp.account import views
-
     app.register_blueprint(views.pages)

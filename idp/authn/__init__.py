@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.authn import guard
+from idp.authn import enrol_views, guard, recovery_views, views
 from idp.authn.assurance import LEVELS, ONE_FACTOR, PHISHING_RESISTANT, SUPPORTED, TWO_FACTORS, Demand, satisfied
 from idp.authn.steps import begin as demand
 
@@ -39,7 +39,5 @@ __all__ = [
 
 def install(app: Flask) -> None:
     """Hang the pages of signing in on the application."""
-    from idp.authn import enrol_views, recovery_views, views
-
     for blueprint in (views.pages, enrol_views.pages, recovery_views.pages):
         app.register_blueprint(blueprint)

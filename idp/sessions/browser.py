@@ -19,7 +19,9 @@ from idp.sessions.store import SsoSession
 COOKIE = "sso"
 
 ended = Signal("A session was ended on purpose: sent with sub, sid and cause, inside the caller's transaction.")
-all_ended = Signal("Every session of a person was ended on purpose, or there was none: sent with sub, cause and except_sid.")
+all_ended = Signal(
+    "Every session of a person was ended on purpose, or there was none: sent with sub, cause and except_sid."
+)
 
 
 def start(sub: str, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> SsoSession:
