@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import request
@@ -18,7 +19,7 @@ from idp.oauth.errors import quotable
 REPEATABLE = ("resource", "audience")  # RFC 8707 section 2, RFC 8693 section 2.1
 FORM = "application/x-www-form-urlencoded"
 
-_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")  # controls, line ends, and what was no UTF-8
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # controls and line ends
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,15 @@ class Params:
 
 def of_browser() -> Params:
     """Read a request that comes through the browser: the query of a GET, the form of a POST. Raises InvalidRequestError."""
-    if request.method == "GET":
-        return read(request.args)
-    return of_form()
+    if request.method != "GET":
+        return of_form()
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(
+            "The parameters are not UTF-8 text."
+        ) from None  # else `state` would come back changed
+    return read(request.args)
 
 
 def of_form() -> Params:
@@ -60,7 +67,7 @@ def read(source: MultiDict[str, str]) -> Params:
         if len(values) > 1 and name not in REPEATABLE:
             raise InvalidRequestError(f"The parameter {quotable(name)} was sent more than once.")
         if any(_NOT_TEXT.search(value) for value in (name, *values)):
-            raise InvalidRequestError(f"The parameter {quotable(name)} is not UTF-8 text without control characters.")
+            raise InvalidRequestError(f"The parameter {quotable(name)} holds control characters.")
         if values[0] and name not in REPEATABLE:
             one[name] = values[0]
     return Params(one, tuple(dict.fromkeys(value for value in source.getlist("resource") if value)))

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import base64
+import contextvars
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
-from idp import clients, clock, sessions, users
+import idp
+from idp import clients, clock, keys, sessions, users
 from idp.clients import Client
-from idp.db import committing
+from idp.db import committing, db
+from idp.keys.model import SIGNING_KEYS
 from idp.users import User
-from tests.conftest import ISSUER
+from tests.conftest import ISSUER, fresh_key, make_settings
 
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -162,6 +168,45 @@ def csrf_in(response: Any) -> str:
     return found[1]
 
 
+SEALING_KEY = fresh_key("oauth")  # one for all tests here, so that keys that were made once open everywhere
+
+
+@pytest.fixture
+def setup() -> dict[str, Any]:
+    """Settings of these tests; a module that overrides this keeps `secrets`."""
+    return {"secrets": {"sealing_keys": (SEALING_KEY,)}}
+
+
+@pytest.fixture(scope="session")
+def signing_keys(migrated_sqlite: Path, kv_url: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Rows of real signing keys, made once: an RSA key takes a second."""
+    folder = tmp_path_factory.mktemp("signing-keys")
+    shutil.copy(migrated_sqlite, folder / "keys.db")
+    settings = make_settings(
+        database_url=f"sqlite:///{folder / 'keys.db'}",
+        redis_url=kv_url,
+        prefix="signing-keys:",
+        folder=folder,
+        secrets={"sealing_keys": (SEALING_KEY,)},
+    )
+    app = idp.create_app(settings)
+    with app.app_context():
+        with committing():
+            keys.ensure()
+        rows = [dict(row) for row in db.session.execute(sa.select(SIGNING_KEYS)).mappings()]
+        db.session.rollback()
+        db.engine.dispose()
+    return rows
+
+
+@pytest.fixture
+def app(app: Flask, signing_keys: list[dict[str, Any]]) -> Flask:
+    """The application with signing keys."""
+    with committing():
+        db.session.execute(sa.insert(SIGNING_KEYS), signing_keys)
+    return app
+
+
 @pytest.fixture
 def alice(app: Flask) -> User:
     """A physician with an NPI and a verified address."""
@@ -189,11 +234,8 @@ def sign_in_as(app: Flask, client: FlaskClient) -> Callable[..., sessions.SsoSes
     """Give a browser an SSO session of a person, as authn would."""
 
     def start(person: User, *, browser: FlaskClient | None = None, acr: str = "urn:idp:acr:2fa") -> sessions.SsoSession:
-        sub = person.sub
-        with app.test_request_context(base_url=ISSUER):
-            session = sessions.start(sub, acr=acr, amr=("pwd", "otp", "mfa"), auth_time=clock.now())
-            answer = app.process_response(Response())
-        for cookie in answer.headers.getlist("Set-Cookie"):
+        session, cookies = contextvars.Context().run(_start_session, app, person.sub, acr)
+        for cookie in cookies:
             name, _, value = cookie.split(";")[0].partition("=")
             (browser or client).set_cookie(name, value, domain=urlsplit(ISSUER).hostname or "")
         return session
@@ -201,11 +243,19 @@ def sign_in_as(app: Flask, client: FlaskClient) -> Callable[..., sessions.SsoSes
     return start
 
 
+def _start_session(app: Flask, sub: str, acr: str) -> tuple[sessions.SsoSession, list[str]]:
+    with app.test_request_context(base_url=ISSUER):
+        session = sessions.start(sub, acr=acr, amr=("pwd", "otp", "mfa"), auth_time=clock.now())
+        return session, app.process_response(Response()).headers.getlist("Set-Cookie")
+
+
 @pytest.fixture
 def make_rp(app: Flask, client: FlaskClient) -> Callable[..., RelyingParty]:
     """Register a client; metadata by keyword."""
 
-    def make(*, browser: FlaskClient | None = None, defaults: dict[str, str] | None = None, **metadata: Any) -> RelyingParty:
+    def make(
+        *, browser: FlaskClient | None = None, defaults: dict[str, str] | None = None, **metadata: Any
+    ) -> RelyingParty:
         good = {
             "client_name": "Claims",
             "redirect_uris": [REDIRECT_URI],

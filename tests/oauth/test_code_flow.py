@@ -48,7 +48,12 @@ def test_two_tokens_in_one_second_differ(rp, signed_in):
 
 
 def test_o26_a_client_that_registered_no_alg_gets_rs256(partner, make_rp, signed_in):
-    rp = make_rp(client_name="Other", first_party=False, redirect_uris=["https://other.example.org/cb"], id_token_signed_response_alg="RS256")
+    rp = make_rp(
+        client_name="Other",
+        first_party=False,
+        redirect_uris=["https://other.example.org/cb"],
+        id_token_signed_response_alg="RS256",
+    )
     assert rp.client.id_token_signed_response_alg == partner.client.id_token_signed_response_alg == "RS256"
 
 
@@ -118,7 +123,13 @@ def test_o25_a_replay_after_minutes_still_revokes(rp, signed_in, travel):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"code_verifier": "w" * 43}, {"code_verifier": None}, {"redirect_uri": "https://rp.example.org/other"}, {"redirect_uri": None}]
+    "wrong",
+    [
+        {"code_verifier": "w" * 43},
+        {"code_verifier": None},
+        {"redirect_uri": "https://rp.example.org/other"},
+        {"redirect_uri": None},
+    ],
 )
 def test_attack_24_x8_an_invalid_replay_harms_nobody(rp, signed_in, wrong, audit_trail):
     code = rp.code()
@@ -243,7 +254,10 @@ def test_attack_8_a_response_mode_that_is_not_ours(rp, signed_in, mode):
 
 def test_form_post_never_goes_to_an_app_scheme(make_rp, signed_in):
     native = make_rp(
-        application_type="native", token_endpoint_auth_method="none", redirect_uris=["org.example.app:/cb"], first_party=False
+        application_type="native",
+        token_endpoint_auth_method="none",
+        redirect_uris=["org.example.app:/cb"],
+        first_party=False,
     )
     assert native.callback(response_mode="form_post")["error"] == "invalid_request"
 
@@ -256,7 +270,10 @@ def test_o11_a_registered_uri_with_a_query_keeps_it(make_rp, signed_in):
 
 def test_rfc8252_7_3_a_native_app_is_answered_on_the_port_it_listens_to(make_rp, alice, signed_in):
     native = make_rp(
-        application_type="native", token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1/cb"], first_party=False
+        application_type="native",
+        token_endpoint_auth_method="none",
+        redirect_uris=["http://127.0.0.1/cb"],
+        first_party=False,
     )
     native.redirect_uri = "http://127.0.0.1:50123/cb"
     response = native.authorize()
