@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import LargeBinary, String, Table
+from sqlalchemy import Index, LargeBinary, String, Table, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.db import Json, UtcDateTime, db
+
+
+def _one_per_algorithm(status: str) -> Index:
+    only = text(f"status = '{status}'")
+    return Index(f"uq_signing_keys_{status}", "alg", unique=True, sqlite_where=only, postgresql_where=only)
 
 
 class SigningKey(db.Model):  # type: ignore[misc,name-defined]
     """One signing key. `kid` is its RFC 7638 thumbprint; `sealed_private` is PKCS#8, sealed to the kid."""
 
     __tablename__ = "signing_keys"
+    __table_args__ = (_one_per_algorithm("active"), _one_per_algorithm("pending"))
 
     kid: Mapped[str] = mapped_column(String(64), primary_key=True)
     alg: Mapped[str] = mapped_column(String(16))
