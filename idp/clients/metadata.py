@@ -120,12 +120,6 @@ def _scope(value: Any) -> str:
     return " ".join(dict.fromkeys(tokens)) if value else ""
 
 
-def _web_page(value: Any) -> str:
-    if redirects.problem(value, native=False, loopback_names=False):
-        raise ValueError("must be an https URL")
-    return str(value)
-
-
 def _contacts(value: Any) -> tuple[str, ...]:
     contacts = _texts(value)
     if not all(_EMAIL.fullmatch(contact) for contact in contacts):
@@ -180,9 +174,9 @@ _READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "id_token_signed_response_alg": (_text, ""),
     "default_max_age": (_seconds, None),
     "require_pkce": (_flag, True),
-    "client_uri": (_web_page, ""),
-    "policy_uri": (_web_page, ""),
-    "tos_uri": (_web_page, ""),
+    "client_uri": (_text, ""),
+    "policy_uri": (_text, ""),
+    "tos_uri": (_text, ""),
     "contacts": (_contacts, ()),
     "first_party": (_flag, False),
     "security_profile": (_profile, profiles.DEFAULT),
@@ -227,6 +221,15 @@ def _redirect_uris(fields: Fields, loopback_names: bool) -> list[tuple[str, str]
     return found
 
 
+def _web_pages(fields: Fields, loopback_names: bool) -> list[tuple[str, str]]:
+    """Links that people are shown; the demo's services live on http://localhost."""
+    return [
+        (name, "must be an https URL")
+        for name in ("client_uri", "policy_uri", "tos_uri")
+        if fields[name] and redirects.problem(fields[name], native=False, loopback_names=loopback_names)
+    ]
+
+
 def _backchannel(fields: Fields, loopback_names: bool) -> list[tuple[str, str]]:
     uri = fields["backchannel_logout_uri"]
     wrong = redirects.problem(uri, native=False, loopback_names=loopback_names) if uri else None
@@ -263,4 +266,4 @@ def _coherent_grants(fields: Fields, _loopback_names: bool) -> list[tuple[str, s
     return []
 
 
-_RULES = (_needs_name, _profile_demands, _redirect_uris, _backchannel, _public_clients, _coherent_grants)
+_RULES = (_needs_name, _profile_demands, _redirect_uris, _web_pages, _backchannel, _public_clients, _coherent_grants)

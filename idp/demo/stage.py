@@ -228,6 +228,7 @@ def _metadata(wanted: Facts) -> dict[str, dict[str, Any]]:
         "claims": ours
         | {
             "client_name": claims.KIND.name,
+            "client_uri": wanted.claims_url,
             "scope": f"{claims.KIND.sign_in_scope} claims.release",
             "resources": [wanted.claims_resource],
             "serves": [wanted.claims_resource],
@@ -236,6 +237,7 @@ def _metadata(wanted: Facts) -> dict[str, dict[str, Any]]:
         "patients": ours
         | {
             "client_name": patients.KIND.name,
+            "client_uri": wanted.patients_url,
             "scope": patients.KIND.sign_in_scope,
             "resources": [wanted.patients_resource],
             "serves": [wanted.patients_resource],

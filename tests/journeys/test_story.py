@@ -32,6 +32,11 @@ def test_one_sign_in_opens_two_services_and_one_sign_out_closes_both(demo, phone
     assert "Hello, Marisol Quint" in patients.text
     assert not [step for step in patients.path if "/login" in step]
 
+    account = browser.open(facts["issuer"])
+    assert "Marisol Quint" in account.text
+    assert f'href="{facts["claims_url"]}"' in account.text
+    assert f'href="{facts["patients_url"]}"' in account.text
+
     foreign = browser.open(f"{facts['claims_url']}/try/peer")
     assert "401 Unauthorized" in foreign.text
     assert '"reason": "aud"' in foreign.text.replace("&#34;", '"')
