@@ -18,7 +18,7 @@ from typing import Any
 
 from flask import Flask
 
-from idp import audit, clock, config, keys, kv, mail, metrics
+from idp import audit, clock, config, keys, kv, mail, metrics, oauth
 from idp.db import committing, db
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Job:
 
 def purge() -> int:
     """Forget what has expired, room by room; returns the number of rows."""
-    return 0
+    return oauth.tokens.prune()
 
 
 JOBS = (

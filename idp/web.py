@@ -217,8 +217,15 @@ def see_other(location: str) -> Response:
     return cast(Response, redirect(location, code=303))
 
 
+def answer_json() -> None:
+    """Note that this request is for programs: whatever goes wrong with it is told in JSON."""
+    g.answers_json = True
+
+
 def wants_json() -> bool:
     """Say whether the caller is a program rather than a browser."""
+    if g.get("answers_json", False):
+        return True
     best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
     return best == "application/json" or not request.accept_mimetypes.accept_html
 

@@ -30,16 +30,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.oauth import consent, tokens
+from idp import sessions
+from idp.oauth import consent, logout, server, tokens, views
 
 __all__ = ["consent", "install", "tokens"]
 
 
 def install(app: Flask) -> None:
     """Hang the protocol on the application, and listen for sessions that end."""
-    from idp import sessions
-    from idp.oauth import logout, server, views
-
     app.extensions["idp.oauth"] = server.Server()
     app.register_blueprint(views.protocol)
     sessions.ended.connect(logout.on_session_ended)

@@ -11,11 +11,12 @@ import binascii
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 
 from idp import audit, clients, limits, web
 from idp.clients import Client
-from idp.errors import TooMany
+from idp.oauth.errors import TooManyFailures
 from idp.oauth.params import Params
 
 METHODS = ("client_secret_basic", "client_secret_post", "none")  # what discovery advertises
@@ -34,8 +35,8 @@ class Presented:
 def authenticate(params: Params, authorization: str | None) -> Client:
     """Return the client that sent this request.
 
-    Raises InvalidRequestError for two proofs at once, InvalidClientError for none or a wrong one (written down, and limited per
-    client and address), TooMany when that happens too often.
+    Raises InvalidRequestError for two proofs at once, InvalidClientError for none or a wrong one (written down), TooManyFailures
+    when one client at one address fails too often (which limits writes down).
     """
     presented = _presented(params, authorization)
     client = clients.find(presented.client_id) if presented.client_id else None
@@ -86,11 +87,13 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
     return None
 
 
-def _rejected(presented: Presented, problem: str) -> InvalidClientError:
-    """Write the failure down and count it; a secret of 256 bits cannot be guessed, but whoever tries should be seen."""
-    seen, client_id = web.context(), (presented.client_id or "")[:64]
-    audit.record(audit.Event.CLIENT_REJECTED, client_id=client_id or None, reason=problem, method=presented.method)
-    verdict = limits.spend("client_authentication", f"{client_id} {seen.address}", count=FAILURES, window_s=WINDOW_S)
+def _rejected(presented: Presented, problem: str) -> OAuth2Error:
+    """Count the failure and write it down; a secret of 256 bits cannot be guessed, but whoever tries should be seen."""
+    client_id = (presented.client_id or "")[:64]
+    verdict = limits.spend(
+        "client_authentication", f"{client_id} {web.context().address}", count=FAILURES, window_s=WINDOW_S
+    )
     if not verdict.allowed:
-        raise TooMany("Too many failed client authentications.", retry_after_s=verdict.retry_after_s)
+        return TooManyFailures(verdict.retry_after_s)
+    audit.record(audit.Event.CLIENT_REJECTED, client_id=client_id or None, reason=problem, method=presented.method)
     return InvalidClientError(problem, status_code=401)

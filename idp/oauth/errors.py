@@ -33,6 +33,17 @@ class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]
     error = "unmet_authentication_requirements"
 
 
+class TooManyFailures(OAuth2Error):  # type: ignore[misc]
+    """One client at one address failed to authenticate too often (attack 41). No RFC has a code for it."""
+
+    error = "temporarily_unavailable"
+    status_code = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many failed client authentications; wait before the next.")
+        self.retry_after_s = retry_after_s
+
+
 class CodeReplayed(InvalidGrantError):  # type: ignore[misc]
     """A spent code came back with everything that belongs to it: its family is revoked (RFC 6749 section 4.1.2, X-8)."""
 

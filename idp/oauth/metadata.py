@@ -61,12 +61,14 @@ def document() -> dict[str, Any]:
 
 def discovery() -> Response:
     """Answer both well-known addresses with the same document (O-6)."""
-    return _cached(_bytes_of_document(), "application/json", DISCOVERY_MAX_AGE_S)
+    body, etag = _document()
+    return _cached(body, etag, DISCOVERY_MAX_AGE_S)
 
 
 def jwks() -> Response:
     """Answer the public keys: those that sign, those that will, and those whose tokens are still about (O-7, O-8)."""
-    return _cached(orjson.dumps(keys.public_jwks()), "application/json", JWKS_MAX_AGE_S)
+    published = keys.jwks_document()
+    return _cached(published.body, published.etag, JWKS_MAX_AGE_S)
 
 
 def _offered(column: str) -> list[str]:
@@ -75,17 +77,18 @@ def _offered(column: str) -> list[str]:
     return list(dict.fromkeys(value for row in rows for value in row))
 
 
-def _bytes_of_document() -> bytes:
+def _document() -> tuple[bytes, str]:
     """The settings do not change while the process lives, and so neither does the document."""
-    known: bytes | None = current_app.extensions.get("idp.discovery")
+    known: tuple[bytes, str] | None = current_app.extensions.get("idp.discovery")
     if known is None:
-        known = current_app.extensions["idp.discovery"] = orjson.dumps(document())
+        body = orjson.dumps(document())
+        known = current_app.extensions["idp.discovery"] = (body, hashlib.sha256(body).hexdigest()[:32])
     return known
 
 
-def _cached(body: bytes, content_type: str, max_age_s: int) -> Response:
-    response = Response(body, content_type=content_type)
+def _cached(body: bytes, etag: str, max_age_s: int) -> Response:
+    response = Response(body, content_type="application/json")
     response.headers["Cache-Control"] = f"public, max-age={max_age_s}"
-    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.set_etag(etag.strip('"'))
     response.make_conditional(request)
     return response

@@ -11,14 +11,14 @@ from typing import Any
 
 import orjson
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
-from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from flask import Response, request
 
 from idp import audit, clients, web
 from idp.clients import Client
 from idp.oauth import client_auth, params, tokens
-from idp.oauth.errors import CodeReplayed, RefreshTokenReused
+from idp.oauth.errors import CodeReplayed, RefreshTokenReused, TooManyFailures
 from idp.oauth.grants import GRANTS
 from idp.oauth.params import Params
 
@@ -104,17 +104,21 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
 def refuse(error: OAuth2Error, sent: Params) -> Response:
     """Answer an error (RFC 6749 section 5.2) and write it down. The refusal is a fact: what it revokes stays revoked."""
-    if isinstance(error, (CodeReplayed, RefreshTokenReused)):
+    if isinstance(error, CodeReplayed | RefreshTokenReused):
         tokens.revoke_family(error.family_id, because=str(error.event))
         audit.record(error.event, client_id=_client_id(sent), family=error.family_id)
-    if error.error != "invalid_client":  # client_auth wrote that down
+    if not isinstance(error, InvalidClientError | TooManyFailures):  # client_auth and limits wrote those down
         told = f"{error.error}: {error.get_error_description()}"
         audit.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
     description = f"{error.get_error_description()} (reference {web.context().request_id})"
-    headers = [("WWW-Authenticate", 'Basic realm="idp"')] if error.status_code == 401 else []
-    return answer(
-        {"error": error.error, "error_description": description}, status=error.status_code or 400, headers=headers
-    )
+    body = {"error": error.error, "error_description": description}
+    return answer(body, status=error.status_code or 400, headers=_headers(error))
+
+
+def _headers(error: OAuth2Error) -> list[tuple[str, str]]:
+    if isinstance(error, TooManyFailures):
+        return [("Retry-After", str(error.retry_after_s))]
+    return [("WWW-Authenticate", 'Basic realm="idp"')] if error.status_code == 401 else []
 
 
 def answer(body: Any, *, status: int = 200, headers: Any = ()) -> Response:

@@ -21,6 +21,7 @@ protocol = Blueprint("oauth", __name__)
 
 DOCUMENTS = ("oauth.discovery", "oauth.jwks")
 OPEN_TO_SCRIPTS = (*DOCUMENTS, "oauth.token", "oauth.user_info", "oauth.revoke")
+FOR_PROGRAMS = (*OPEN_TO_SCRIPTS, "oauth.introspect")
 
 
 @protocol.get("/authorize")
@@ -126,7 +127,9 @@ def signed_out() -> Response:
 
 
 @protocol.before_request
-def _no_head() -> None:
+def _know_the_reader() -> None:
+    if request.endpoint in FOR_PROGRAMS:
+        web.answer_json()
     if request.method == "HEAD" and request.endpoint not in DOCUMENTS:
         abort(405)
 

@@ -271,3 +271,15 @@ def test_no_url_of_the_request_is_trusted(machine):
         )["iss"]
         == ISSUER
     )
+
+
+def test_attack_94_without_redis_nothing_is_issued_and_programs_are_told_in_json(app, machine, rp, alice, sign_in_as):
+    from idp import kv
+
+    sign_in_as(alice)
+    code = rp.code()
+    app.extensions["idp.kv"] = kv.connect("unix:///nonexistent/valkey.sock", timeout_s=0.1)
+    answer = rp.redeem(code)
+    assert answer.status == 503 and answer.error == "temporarily_unavailable" and answer.response.headers["Retry-After"]
+    machine.raw_secret = "wrong"
+    assert machine.token(grant_type="client_credentials").status == 503
