@@ -144,17 +144,18 @@ def pause_s(every_s: float, failures: int) -> float:
     """Return how long to wait before the next run: the interval, doubled for every failure in a row, give or take a tenth."""
     longest = max(every_s, LONGEST_WAIT_S)
     first = every_s if not failures else min(max(1.0, every_s), 30.0)
-    return min(longest, first * 2 ** min(failures, 12)) * float(random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+    doubled: float = min(longest, first * 2.0 ** min(failures, 12))
+    return doubled * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
 
 
 # --- what Redis remembers ------------------------------------------------------------------------------------
 
 
-def _note(job: Job, **facts: Any) -> None:
+def _note(job: Job, **facts: str | int) -> None:
     """Write down how it went; Redis being away must neither stop the work nor go unseen."""
     try:
         with kv.client().pipeline() as pipe:
-            pipe.hset(_key(job), mapping=dict(facts))
+            pipe.hset(_key(job), items=[part for fact in facts.items() for part in fact])
             pipe.expire(_key(job), _STATUS_LIVES_S)
             pipe.execute()
     except kv.Unavailable as error:

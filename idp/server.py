@@ -31,6 +31,7 @@ from granian.http import HTTP1Settings
 
 from idp import __version__, audit, config, create_app, jobs, keys, kv, logs, metrics, web
 from idp.db import committing, current, db, head
+from idp.errors import IdpError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def _frozen(values: dict[str, str]) -> MappingProxyType[str, str]:
 copyreg.pickle(MappingProxyType, lambda proxy: (_frozen, (dict(proxy),)))
 
 
-class CannotServe(Exception):
+class CannotServe(IdpError):
     """The server must not start like this; the message says what to do."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import signal
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from click.testing import CliRunner, Result
 
+from idp.cli import main
 from tests.conftest import fresh_key
 
 _numbers = itertools.count()
@@ -102,10 +105,20 @@ class Server:
         except httpx.HTTPError:
             return False
 
-    def idp(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run another command on the same installation."""
+    def idp(self, *words: str) -> Result:
+        """Run another command on the same installation, in this process."""
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        try:
+            return CliRunner().invoke(main, ["--config", str(self.config_file), *words])
+        finally:
+            logging.captureWarnings(False)
+            root.handlers[:], root.level = handlers, level
+
+    def refuses(self) -> subprocess.CompletedProcess[str]:
+        """Run `idp serve` where it is expected to end by itself."""
         return subprocess.run(
-            [*IDP, "--config", str(self.config_file), *words],
+            [*IDP, "--config", str(self.config_file), "serve"],
             capture_output=True, text=True, env=clean_environment(), timeout=60,
         )  # fmt: skip
 

@@ -1,9 +1,11 @@
 """cli — `idp`: every command is one call into a room.
 
-base.py           configuration, one transaction a command, tables and JSON, errors in one line
-serving.py        serve, demo          database.py   db …           configuration.py  config …
-people.py         user …               relying.py    client …       signing.py        keys …
-trail.py          audit …              health.py     doctor
+base.py           configuration, who acts, one transaction a command
+output.py         tables, facts, JSON          failures.py       one clear line; groups that load late
+serving.py        serve, demo                  database.py       db …
+people.py         user …                       configuration.py  config …
+relying.py        client …                     signing.py        keys …
+trail.py          audit …                      health.py         doctor
 """
 
 from __future__ import annotations
@@ -14,9 +16,20 @@ from pathlib import Path
 import click
 
 from idp import __version__
-from idp.cli import configuration, database, health, people, relying, serving, signing, trail
-from idp.cli.base import Group, State
+from idp.cli.base import State
+from idp.cli.failures import LateGroup
 
+COMMANDS = {
+    "demo": ("idp.cli.serving:demo", "Run everything here, with fictional people."),
+    "serve": ("idp.cli.serving:serve", "Serve until Ctrl-C or SIGTERM."),
+    "doctor": ("idp.cli.health:doctor", "Find what is wrong here, and how to mend it."),
+    "config": ("idp.cli.configuration:group", "Check and show the settings; make secrets."),
+    "db": ("idp.cli.database:group", "Create and migrate the database."),
+    "user": ("idp.cli.people:group", "Create, import and manage people."),
+    "client": ("idp.cli.relying:group", "Register and manage relying applications."),
+    "keys": ("idp.cli.signing:group", "List, rotate and withdraw signing keys."),
+    "audit": ("idp.cli.trail:group", "Read, verify and export the audit trail."),
+}
 _EPILOG = """\b
 Begin:     idp demo
 Install:   idp config example > config.toml, then put into it what
@@ -26,7 +39,11 @@ Complete:  eval "$(_IDP_COMPLETE=bash_source idp)"  (or zsh_source, fish_source)
 
 
 @click.group(
-    "idp", cls=Group, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    "idp",
+    cls=LateGroup,
+    late=COMMANDS,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option("--config", "-c", "config_file", envvar="IDP_CONFIG", type=click.Path(dir_okay=False, path_type=Path),
               help="Configuration file. Default: $IDP_CONFIG, ./config.toml, or the demo's var/config.toml.")  # fmt: skip
@@ -39,17 +56,3 @@ def main(ctx: click.Context, config_file: Path | None, as_json: bool, debug: boo
     ctx.obj = State(config_file, as_json, debug)
     if os.environ.get("NO_COLOR"):
         ctx.color = False
-
-
-for command in (
-    serving.serve,
-    serving.demo,
-    health.doctor,
-    configuration.group,
-    database.group,
-    people.group,
-    relying.group,
-    signing.group,
-    trail.group,
-):
-    main.add_command(command)

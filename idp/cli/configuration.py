@@ -8,7 +8,9 @@ import secrets
 import click
 
 from idp import config
-from idp.cli.base import Group, State, facts, plain, takes_state
+from idp.cli.base import State, takes_state
+from idp.cli.failures import Group
+from idp.cli.output import facts, plain
 
 
 @click.group("config", cls=Group)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from idp import db
-from idp.cli.base import Group, State, confirm, takes_state, yes_option
+from idp.cli.base import State, confirm, takes_state, yes_option
+from idp.cli.failures import Group
 
 
 @click.group("db", cls=Group)

@@ -8,7 +8,8 @@ import click
 
 from idp import doctor as examination
 from idp.cli.base import State as Said
-from idp.cli.base import plain, takes_state
+from idp.cli.base import takes_state
+from idp.cli.output import plain
 from idp.doctor import Finding, State
 from idp.logs import spell_out
 

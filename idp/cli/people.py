@@ -13,7 +13,9 @@ import click
 
 from idp import sessions, users
 from idp.authn.factors import password
-from idp.cli.base import Failure, Group, State, actor, confirm, facts, plain, table, takes_state, yes_option
+from idp.cli.base import State, actor, confirm, takes_state, yes_option
+from idp.cli.failures import Failure, Group
+from idp.cli.output import facts, plain, table
 from idp.db import db
 from idp.logs import spell_out
 

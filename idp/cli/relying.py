@@ -9,7 +9,9 @@ from typing import Any, TextIO
 import click
 
 from idp import clients
-from idp.cli.base import Failure, Group, State, actor, confirm, facts, plain, table, takes_state, yes_option
+from idp.cli.base import State, actor, confirm, takes_state, yes_option
+from idp.cli.failures import Failure, Group
+from idp.cli.output import facts, plain, table
 
 _KEEP = "Write the secret down now: nobody can read it again, only `idp client rotate-secret` makes another."
 _COLUMNS = ("client_id", "client_name", "application_type", "grant_types", "first_party")

@@ -12,9 +12,9 @@ from idp.cli.base import State, takes_state
 @click.command("serve")
 @takes_state
 def serve(state: State) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests in flight finish first.
+    """Serve until Ctrl-C or SIGTERM.
 
-    Refuses to start when the database lacks a migration, the configuration is unsafe, or the port is taken.
+    Requests in flight finish first. Refuses to start when the database lacks a migration, the configuration is unsafe, or the port is taken.
     """
     from idp import server
 

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from idp import keys
-from idp.cli.base import Group, State, actor, confirm, plain, table, takes_state, yes_option
+from idp.cli.base import State, actor, confirm, takes_state, yes_option
+from idp.cli.failures import Group
+from idp.cli.output import plain, table
 from idp.config import SIGNING_ALGS
 
 _COLUMNS = ("kid", "alg", "status", "created_at", "activated_at", "retires_at")
@@ -15,7 +17,7 @@ _COLUMNS = ("kid", "alg", "status", "created_at", "activated_at", "retires_at")
 
 @click.group("keys", cls=Group)
 def group() -> None:
-    """List and rotate signing keys."""
+    """List, rotate and withdraw signing keys."""
 
 
 @group.command("list")
@@ -42,6 +44,19 @@ def rotate(state: State, alg: str | None, yes: bool) -> None:
     with state.work():
         keys.rotate(alg, actor=actor())
         rows = [_as_dict(key) for key in keys.search() if alg in (None, key.alg)]
+    state.show({"keys": rows}, lambda: table(rows, _COLUMNS, empty="There are no keys."))
+
+
+@group.command("withdraw")
+@click.argument("kid")
+@yes_option
+@takes_state
+def withdraw(state: State, kid: str, yes: bool) -> None:
+    """Retire a compromised key now, without overlap. Tokens that it signed stop working at once."""
+    confirm(f"Withdraw {kid}? Every token that it signed stops working at once.", yes=yes)
+    with state.work():
+        keys.withdraw(kid, actor=actor())
+        rows = [_as_dict(key) for key in keys.search() if key.status != "retired"]
     state.show({"keys": rows}, lambda: table(rows, _COLUMNS, empty="There are no keys."))
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import click
 
 from idp import audit, clock, users
-from idp.cli.base import Failure, Group, State, actor, facts, plain, takes_state
+from idp.cli.base import State, actor, takes_state
+from idp.cli.failures import Failure, Group
+from idp.cli.output import facts, plain
 from idp.db import db
 
 _MAX_LINES = 500

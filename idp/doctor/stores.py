@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp import kv
+from idp import clock, kv
 from idp.config import Settings
 from idp.db import current, db, head
 from idp.doctor.finding import Finding, State
@@ -43,7 +41,8 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 
 def _asked(connection: Connection) -> tuple[str, bool]:
-    if connection.dialect.name == "sqlite":  # it said BEGIN IMMEDIATE on connecting, which a read-only file refuses
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # which a read-only file refuses
         return f"SQLite {connection.execute(text('SELECT sqlite_version()')).scalar_one()}", True
     version = connection.execute(text("SHOW server_version")).scalar_one()
     read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one()
@@ -107,25 +106,25 @@ def clocks(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "clock",
         "ok",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z here" + (f"; compared with {' and '.join(told)}" if told else ""),
+        f"{clock.now():%Y-%m-%d %H:%M:%S}Z here" + (f"; compared with {' and '.join(told)}" if told else ""),
     )
 
 
 def _skews() -> Iterator[tuple[str, float]]:
     """Yield how far another clock is ahead of ours, with half of the round trip taken off."""
-    began_at = time.time()
+    began_at = clock.now().timestamp()
     try:
         seconds, microseconds = kv.client().time()
-        yield "Redis", seconds + microseconds / 1e6 - (began_at + time.time()) / 2
+        yield "Redis", seconds + microseconds / 1e6 - (began_at + clock.now().timestamp()) / 2
     except kv.RedisError:
         pass  # reported by its own check
     if db.engine.dialect.name == "sqlite":
         return
     with db.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
-        began_at = time.time()
+        began_at = clock.now().timestamp()
         theirs = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        yield "PostgreSQL", theirs.timestamp() - (began_at + time.time()) / 2
+        yield "PostgreSQL", theirs.timestamp() - (began_at + clock.now().timestamp()) / 2
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

@@ -179,7 +179,7 @@ def signing_keys(settings: Settings) -> Iterator[Finding]:
 
 def _age(alg: str, key: keys.KeyInfo, settings: Settings) -> Finding:
     try:
-        keys.verify(keys.sign({"purpose": "doctor"}, typ="doctor+jwt", alg=alg), typ="doctor+jwt")
+        keys.verify(keys.sign({"iss": settings.server.issuer}, typ="doctor+jwt", alg=alg), typ="doctor+jwt")
     except Exception as error:
         return Finding("keys", "fail", f"the {alg} key {key.kid} cannot sign: {type(error).__name__}",
                        "its sealing key is missing from secrets.sealing_keys: put it back")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,16 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def healthy(inside: Flask) -> None:
-    """Keys are there and all jobs have run."""
+def healthy(inside: Flask) -> Iterator[None]:
+    """Keys are there, all jobs have run, and Valkey keeps what it has."""
     with committing():
         keys.ensure()
     for job in jobs.JOBS:
         jobs.run(job)
+    before = kv.client().config_get("save")["save"]  # type: ignore[index]
+    kv.client().config_set("save", "3600 1")
+    yield
+    kv.client().config_set("save", before)
 
 
 @pytest.fixture
@@ -214,10 +218,11 @@ def test_a_mail_server_that_answers(found: Found, healthy: None, config_file: Pa
         def talk() -> None:
             connection, _ = listening.accept()
             with connection, connection.makefile("rwb") as lines:
-                for said in (b"220 mail.example.org\r\n", b"250 mail.example.org\r\n", b"250 fine\r\n", b"221 bye\r\n"):
-                    lines.write(said)
+                lines.write(b"220 mail.example.org\r\n")
+                lines.flush()
+                while word := lines.readline():
+                    lines.write(b"221 bye\r\n" if word.startswith(b"QUIT") else b"250 fine\r\n")
                     lines.flush()
-                    lines.readline()
 
         threading.Thread(target=talk, daemon=True).start()
         change(config_file, "mail", smtp_host='"127.0.0.1"', smtp_tls='"none"', smtp_port=str(listening.getsockname()[1]),
