@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 
 from flask import render_template
-from sqlalchemy import String, Text, select, update
+from sqlalchemy import Index, String, Text, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import clock
@@ -31,6 +31,7 @@ class OutgoingMail(db.Model):  # type: ignore[misc,name-defined]
     """One mail to one recipient; `sent_at` is None until the SMTP server has accepted it."""
 
     __tablename__ = "mail_outbox"
+    __table_args__ = (Index("ix_mail_outbox_sent_at_next_attempt_at", "sent_at", "next_attempt_at"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     recipient: Mapped[str] = mapped_column(String(320))
     subject: Mapped[str] = mapped_column(String(200))

@@ -42,7 +42,7 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 def _asked(connection: Connection) -> tuple[str, bool]:
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # which a read-only file refuses
+        connection.exec_driver_sql("SAVEPOINT probe")  # takes the write lock, which a read-only file refuses
         return f"SQLite {connection.execute(text('SELECT sqlite_version()')).scalar_one()}", True
     version = connection.execute(text("SHOW server_version")).scalar_one()
     read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one()
