@@ -112,7 +112,9 @@ def test_names_of_people_s_languages_are_welcome():
     assert fields(client_name="Krankenhaus Süd – 病院")["client_name"] == "Krankenhaus Süd – 病院"
 
 
-@pytest.mark.parametrize("scope", ["openid\tprofile", "openid\nadmin", "openid  profile", 'openid "x"', "o\u00fcpenid", 3])
+@pytest.mark.parametrize(
+    "scope", ["openid\tprofile", "openid\nadmin", "openid  profile", 'openid "x"', "o\u00fcpenid", 3]
+)
 def test_attack_9_scopes_are_rfc6749_tokens(scope):
     assert "scope" in refused(scope=scope)
 

@@ -8,7 +8,12 @@ import pytest
 
 from idp.clients import redirects
 
-GOOD_WEB = ["https://rp.example.org/cb", "https://rp.example.org/cb?tenant=1", "https://rp.example.org:8443/a/b", "https://rp.example.org"]
+GOOD_WEB = [
+    "https://rp.example.org/cb",
+    "https://rp.example.org/cb?tenant=1",
+    "https://rp.example.org:8443/a/b",
+    "https://rp.example.org",
+]
 BAD_EVERYWHERE = [
     "javascript:alert(1)",
     "data:text/html,x",
@@ -52,7 +57,9 @@ def test_attack_3_4_and_69_what_nobody_may_register(uri, native):
     assert redirects.problem(uri, native=native, loopback_names=True)
 
 
-@pytest.mark.parametrize("uri", ["http://rp.example.org/cb", "http://127.0.0.1.evil.example.com/cb", "http://10.0.0.1/cb"])
+@pytest.mark.parametrize(
+    "uri", ["http://rp.example.org/cb", "http://127.0.0.1.evil.example.com/cb", "http://10.0.0.1/cb"]
+)
 def test_f2_plain_http_is_refused_even_for_native_apps_and_in_development(uri):
     assert redirects.problem(uri, native=True, loopback_names=True)
 
