@@ -70,10 +70,11 @@ def _run(var: Path, ports: Ports, *, reset: bool, stopping: threading.Event) -> 
         _forget(var)
     with embedded.start(var / "valkey"):
         _refuse_taken_ports(ports)
-        facts = stage.prepare(var, ports)
+        app, facts = stage.prepare(var, ports)
         parts: list[Part] = []
         try:
             parts += _start(var, ports, facts)
+            stage.populate(app, facts)
             _wait_until_healthy(parts, stopping)
             if not stopping.is_set():
                 click.echo(_told(var, facts))

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
+from flask import Flask
 
 from idp import clients, config, create_app, embedded, keys, users
 from idp.authn import password_policy
 from idp.authn.factors import password, totp
-from idp.db import committing, upgrade
+from idp.db import committing, db, upgrade
 from idp.demo import claims, facts, partner, patients
 from idp.demo.facts import Facts, Person, Ports, Registered
 
@@ -65,8 +66,8 @@ PEOPLE = (
 ENROLS_LATER = "rn-20417"  # so that a newcomer sees an enrolment
 
 
-def prepare(var: Path, ports: Ports) -> Facts:
-    """Make or mend everything below `var`; the bundled Valkey must answer already."""
+def prepare(var: Path, ports: Ports) -> tuple[Flask, Facts]:
+    """Make or mend what the servers need to start; the bundled Valkey must answer already."""
     _write_configuration(var, ports)
     app = create_app(config.load(var / "config.toml", {}))
     with app.app_context():
@@ -77,11 +78,19 @@ def prepare(var: Path, ports: Ports) -> Facts:
             facts.save(var / "demo.json", wanted)
         with committing():
             keys.ensure()
-            for person in wanted.people:
-                _ensure_person(person)
             for name, metadata in _metadata(wanted).items():
                 _ensure_client(wanted.clients[name], metadata)
-    return wanted
+    return app, wanted
+
+
+def populate(app: Flask, wanted: Facts) -> None:
+    """Make the people, one transaction each; hashing their passwords takes about as long as the servers take to start."""
+    with app.app_context():
+        for person in wanted.people:
+            with committing():
+                _ensure_person(person)
+        db.session.remove()
+        db.engine.dispose()
 
 
 # --- configuration -------------------------------------------------------------------------------------------
