@@ -55,6 +55,13 @@ class Client:
     secrets: tuple[SecretDigest, ...] = dataclasses.field(default=(), repr=False)
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    userinfo_signed_response_alg: str = ""  # empty: UserInfo is plain JSON
+    introspection_signed_response_alg: str = ""  # RFC 9701; empty: as the ID token
+    subject_type: str = "public"
+    sector_identifier_uri: str = ""
+    require_auth_time: bool = False  # `auth_time` is in every ID token; kept because clients register it
+    default_acr_values: tuple[str, ...] = ()
+    authorization_details_types: tuple[str, ...] = ()  # RFC 9396: what it may ask for
 
     @property
     def profile(self) -> SecurityProfile:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from idp.clients import profiles, redirects
+from idp.clients import profiles, redirects, token_metadata
 from idp.errors import BadInput
 
 MAX_URIS = 20
@@ -34,10 +34,13 @@ class InvalidMetadata(BadInput):
         self.code = "invalid_redirect_uri" if "redirect_uris" in fields else "invalid_client_metadata"
 
 
-def normalise(raw: Mapping[str, Any], *, loopback_names: bool) -> Fields:
+def normalise(
+    raw: Mapping[str, Any], *, loopback_names: bool, signing_algs: tuple[str, ...] = token_metadata.ALGS
+) -> Fields:
     """Check metadata and fill in the defaults. Raises InvalidMetadata.
 
-    `loopback_names`: http://localhost is an acceptable redirect URI (development and demo only).
+    `loopback_names`: http://localhost is an acceptable redirect URI (development and demo only). `signing_algs`: what this
+    installation has keys for.
     """
     problems: dict[str, list[str]] = {}
     given = {name: value for name, value in raw.items() if value is not None and value != ""}
@@ -51,8 +54,12 @@ def normalise(raw: Mapping[str, Any], *, loopback_names: bool) -> Fields:
             problems[name] = [str(wrong)]
     if not problems:
         fields["scope"] = fields["scope"] or _default_scope(fields)
-        fields["id_token_signed_response_alg"] = fields["id_token_signed_response_alg"] or _default_alg(fields)
+        alg = fields["id_token_signed_response_alg"] or token_metadata.default_alg(fields, signing_algs)
+        fields["id_token_signed_response_alg"] = alg
         problems = _across(fields, loopback_names=loopback_names)
+        for rule in token_metadata.RULES:
+            for name, sentence in rule(fields, signing_algs):
+                problems.setdefault(name, []).append(sentence)
     if problems:
         raise InvalidMetadata(problems)
     return fields
@@ -70,11 +77,6 @@ def _across(fields: Fields, *, loopback_names: bool) -> dict[str, list[str]]:
 def _default_scope(fields: Fields) -> str:
     """Who signs people in and names no scope gets the three that every library asks for; a machine gets none."""
     return "openid profile email" if "authorization_code" in fields["grant_types"] else ""
-
-
-def _default_alg(fields: Fields) -> str:
-    """ES256 for our own clients; RS256 for everybody else, as OpenID Connect Registration section 2 promises them."""
-    return "ES256" if fields["first_party"] else "RS256"
 
 
 # --- one field ----------------------------------------------------------------------------------------------------
@@ -171,7 +173,6 @@ _READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "scope": (_scope, ""),
     "resources": (_resources, ()),
     "serves": (_resources, ()),
-    "id_token_signed_response_alg": (_text, ""),
     "default_max_age": (_seconds, None),
     "require_pkce": (_flag, True),
     "client_uri": (_text, ""),
@@ -180,6 +181,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "contacts": (_contacts, ()),
     "first_party": (_flag, False),
     "security_profile": (_profile, profiles.DEFAULT),
+    **token_metadata.READERS,
 }
 
 
@@ -197,7 +199,6 @@ def _profile_demands(fields: Fields, _loopback_names: bool) -> list[tuple[str, s
         "token_endpoint_auth_method": ((fields["token_endpoint_auth_method"],), profile.auth_methods),
         "grant_types": (fields["grant_types"], profile.grant_types),
         "response_types": (fields["response_types"], profile.response_types),
-        "id_token_signed_response_alg": ((fields["id_token_signed_response_alg"],), profile.id_token_algs),
     }
     found = [
         (name, f"must be among {', '.join(allowed) or 'none'} (security_profile {profile.name})")

@@ -28,13 +28,15 @@ PUBLIC = "none"  # the token_endpoint_auth_method of a client that cannot keep a
 
 _AUTH = ("client_secret_basic", "client_secret_post", PUBLIC)
 _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
+_ALGS = ("ES256", "RS256", "PS256", "ES384", "EdDSA")
+_STRONG = ("PS256", "ES256", "EdDSA")  # FAPI 2.0 section 5.4
 
 PROFILES = (
     #               name      available  waive   auth      grants   types      modes                    ID token algorithms   rotates
-    SecurityProfile("oidc", True, True, _AUTH, _GRANTS, ("code",), ("query", "form_post"), ("ES256", "RS256"), True),
-    SecurityProfile("legacy", False, True, _AUTH, _GRANTS, ("code",), ("query", "form_post"), ("ES256", "RS256"), True),
+    SecurityProfile("oidc", True, True, _AUTH, _GRANTS, ("code",), ("query", "form_post"), _ALGS, True),
+    SecurityProfile("legacy", False, True, _AUTH, _GRANTS, ("code",), ("query", "form_post"), _ALGS, True),
     SecurityProfile("smart", False, False, _AUTH, _GRANTS, ("code",), ("query", "form_post"), ("RS256",), True),
-    SecurityProfile("fapi2", False, False, (), _GRANTS, ("code",), ("query", "form_post"), ("ES256",), False),
+    SecurityProfile("fapi2", False, False, (), _GRANTS, ("code",), ("query", "form_post"), _STRONG, False),
 )
 
 DEFAULT = "oidc"

@@ -128,7 +128,9 @@ def create(
 
     Raises InvalidMetadata, BadInput (client_id, secret) or Conflict (the id is taken).
     """
-    fields = rules.normalise(metadata, loopback_names=settings().development)
+    fields = rules.normalise(
+        metadata, loopback_names=settings().development, signing_algs=settings().oauth.signing_algs
+    )
     identifier = _checked_id(client_id) if client_id else f"c_{crypto.random_token(16).replace('-', '_')}"
     raw = _fresh_secret(fields, secret)
     now = clock.now()
@@ -155,7 +157,9 @@ def update_metadata(client_id: str, changes: Mapping[str, Any], *, actor: str | 
     """Change some metadata; what `changes` does not name stays. Raises NotFound or InvalidMetadata."""
     before = _must_load(client_id)
     known = {name: value for name, value in before.metadata().items() if name != "client_id"}
-    fields = rules.normalise(known | dict(changes), loopback_names=settings().development)
+    fields = rules.normalise(
+        known | dict(changes), loopback_names=settings().development, signing_algs=settings().oauth.signing_algs
+    )
     if before.is_public != (fields["token_endpoint_auth_method"] == profiles.PUBLIC):
         raise rules.InvalidMetadata(
             {"token_endpoint_auth_method": ["cannot change between a secret and none; register a new client"]}
