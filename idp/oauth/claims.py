@@ -52,10 +52,12 @@ def wanted(scopes: Iterable[str], requested: Requested, place: str, client: Clie
 
 def of_person(sub: str, names: frozenset[str]) -> dict[str, Any] | None:
     """Return the named claims of an active person; None for a person who is gone or disabled."""
+    if not names:
+        return {} if users.is_active(sub) else None
     user = users.find_by_sub(sub)
     if user is None or not user.is_active:
         return None
-    everything = _everything(user) if names else {}
+    everything = _everything(user)
     return {name: value for name, value in everything.items() if name in names and value not in (None, "", [])}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, String, Text, delete, insert, select, update
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import clock, crypto
@@ -66,8 +66,20 @@ class RefreshTokenRow(db.Model):  # type: ignore[name-defined,misc]
 
 _FAMILIES = FamilyRow.__table__
 _TOKENS = RefreshTokenRow.__table__
-_WITH_FAMILY = select(_TOKENS.c.expires_at.label("idle_at"), _TOKENS.c.rotated_at, _FAMILIES).join(
-    _FAMILIES, _FAMILIES.c.id == _TOKENS.c.family_id
+
+# The statements of the busy path, built once.
+_OPEN = insert(_FAMILIES)
+_FIND_FAMILY = select(_FAMILIES).where(_FAMILIES.c.id == bindparam("family_id"))
+_ISSUE = insert(_TOKENS)
+_FIND = (
+    select(_TOKENS.c.expires_at.label("idle_at"), _TOKENS.c.rotated_at, _FAMILIES)
+    .join(_FAMILIES, _FAMILIES.c.id == _TOKENS.c.family_id)
+    .where(_TOKENS.c.digest == bindparam("sent"))
+)
+_ROTATE = (
+    update(_TOKENS)
+    .where(_TOKENS.c.digest == bindparam("sent"), _TOKENS.c.rotated_at.is_(None))
+    .values(rotated_at=bindparam("now"))
 )
 
 
@@ -160,13 +172,13 @@ def open_family(
         "revoked_at": None,
         "revoked_because": None,
     }
-    _execute(insert(_FAMILIES).values(row))
+    _execute(_OPEN, row)
     return _family(row)
 
 
 def find_family(family_id: str) -> Family | None:
     """Return a family, living or dead, or None."""
-    row = _execute(select(_FAMILIES).where(_FAMILIES.c.id == family_id)).mappings().one_or_none()
+    row = _execute(_FIND_FAMILY, {"family_id": family_id}).mappings().one_or_none()
     return _family(row) if row is not None else None
 
 
@@ -213,14 +225,14 @@ def issue(family: Family) -> str:
         "expires_at": min(idle, family.expires_at),
         "rotated_at": None,
     }
-    _execute(insert(_TOKENS).values(row))
+    _execute(_ISSUE, row)
     return raw_token
 
 
 def find(raw_token: str) -> RefreshToken | None:
     """Return a refresh token with its family, rotated and expired ones too, or None."""
     digest = crypto.digest(raw_token)
-    row = _execute(_WITH_FAMILY.where(_TOKENS.c.digest == digest)).mappings().one_or_none()
+    row = _execute(_FIND, {"sent": digest}).mappings().one_or_none()
     if row is None:
         return None
     return RefreshToken(digest, row["idle_at"], row["rotated_at"] is not None, _family(row))
@@ -231,8 +243,7 @@ def rotate(token: RefreshToken) -> str:
 
     Everybody after that raises RefreshTokenReused; the caller revokes the family.
     """
-    unused = (_TOKENS.c.digest == token.digest) & _TOKENS.c.rotated_at.is_(None)
-    if _execute(update(_TOKENS).where(unused).values(rotated_at=clock.now())).rowcount != 1:
+    if _execute(_ROTATE, {"sent": token.digest, "now": clock.now()}).rowcount != 1:
         raise RefreshTokenReused(token.family.id)
     return issue(token.family)
 
@@ -240,8 +251,8 @@ def rotate(token: RefreshToken) -> str:
 # --- inside -------------------------------------------------------------------------------------------------------
 
 
-def _execute(statement: Any) -> Any:
-    return db.session.connection().execute(statement)
+def _execute(statement: Any, values: dict[str, Any] | None = None) -> Any:
+    return db.session.connection().execute(statement, values)
 
 
 def _revoke(which: Any, because: str) -> int:

@@ -14,7 +14,7 @@ from idp.users.csv_import import COLUMNS, Line, import_csv
 from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, SUBJECT_PREFIX, User, UserEmail
 from idp.users.names import canonical_username
 from idp.users.npi import valid_npi
-from idp.users.people import create, disable, enable, find_by_login, find_by_sub, get_by_sub
+from idp.users.people import create, disable, enable, find_by_login, find_by_sub, get_by_sub, is_active
 from idp.users.profile import add_email, make_primary, remove_email, rename, set_roles, update, verify_email
 from idp.users.search import Page, active_administrators, search
 
@@ -38,6 +38,7 @@ __all__ = [
     "find_by_sub",
     "get_by_sub",
     "import_csv",
+    "is_active",
     "make_primary",
     "remove_email",
     "rename",
