@@ -39,7 +39,7 @@ class Job:
 
 def purge() -> int:
     """Forget what has expired, room by room; returns the number of rows."""
-    return oauth.tokens.prune()
+    return oauth.tokens.prune() + mail.forget_old()
 
 
 JOBS = (

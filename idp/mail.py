@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 
 from flask import render_template
-from sqlalchemy import Index, String, Text, select, update
+from sqlalchemy import Index, String, Text, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import clock
@@ -71,6 +71,15 @@ def deliver_pending(*, batch: int = 50) -> int:
     )
     ids = db.session.scalars(waiting.order_by(OutgoingMail.id).limit(batch)).all()
     return sum(_deliver(mail_id, now) for mail_id in ids)
+
+
+def forget_old() -> int:
+    """Drop mails that were sent a week ago, or given up a month ago: they name people. Returns how many."""
+    now = clock.now()
+    sent = OutgoingMail.sent_at < now - timedelta(days=7)
+    given_up = OutgoingMail.sent_at.is_(None) & (OutgoingMail.created_at < now - timedelta(days=30))
+    dropped = db.session.execute(delete(OutgoingMail).where(sent | given_up))
+    return int(dropped.rowcount)  # type: ignore[attr-defined]
 
 
 def _deliver(mail_id: int, now: datetime) -> bool:

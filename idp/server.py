@@ -156,7 +156,15 @@ def worker(settings: config.Settings) -> Flask:
     """Build the application of one worker process (called by granian in that process)."""
     logs.configure(settings.log, request_id=lambda: web.context().request_id)
     _end_with_parent(settings.server.drain_s)
-    return create_app(settings)
+    app = create_app(settings)
+    with app.app_context():
+        try:
+            keys.warm()
+        except Exception:
+            log.exception("the signing keys cannot be read yet; the first request tries again")
+        finally:
+            db.session.remove()
+    return app
 
 
 def _end_with_parent(drain_s: float) -> None:

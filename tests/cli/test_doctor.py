@@ -180,7 +180,9 @@ def test_a_lost_sealing_key_is_found_in_the_signing_keys(found: Found, healthy: 
 
 def test_a_signing_key_that_is_overdue(found: Found, healthy: None) -> None:
     with clock.travel(timedelta(days=120).total_seconds()):
-        assert "rotate" in found()["keys"][0]["remedy"]
+        report = found(fails=1)
+    assert "rotate" in report["keys"][0]["remedy"]
+    assert "behind" in report["clock"][0]["message"]  # Redis did not travel with us
 
 
 def test_jobs_that_do_not_run(found: Found, inside: Flask, healthy: None) -> None:
@@ -190,6 +192,8 @@ def test_jobs_that_do_not_run(found: Found, inside: Flask, healthy: None) -> Non
     with clock.travel(2), pytest.raises(RuntimeError):
         jobs.run(jobs.Job("audit-seal", lambda _: 2.0, broken))
     assert "disk full" in found(fails=1)["jobs"][0]["message"]
+    with clock.travel(5):
+        jobs.run(jobs.Job("audit-seal", lambda _: 2.0, lambda: 0))
     with clock.travel(86400):
         assert "warn" in states(found(fails=1)["jobs"])
 

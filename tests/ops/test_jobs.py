@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from idp import audit, clock, jobs, kv
+from idp import audit, clock, jobs, kv, mail
 from idp.db import committing, db
 
 
@@ -141,3 +142,24 @@ def test_waits_grow_with_every_failure_and_end_somewhere(
     every_s: float, failures: int, at_least: float, at_most: float
 ) -> None:
     assert at_least <= jobs.pause_s(every_s, failures) <= at_most
+
+
+def test_old_mails_are_forgotten_and_young_ones_are_not(app: Flask) -> None:
+    def ago(**age: int) -> dict[str, Any]:
+        return {"created_at": clock.now() - timedelta(**age), "next_attempt_at": clock.now()}
+
+    def sent(**age: int) -> dict[str, Any]:
+        return ago(**age) | {"sent_at": clock.now() - timedelta(**age)}
+
+    rows = {
+        "sent-old": sent(days=8),
+        "sent-young": sent(days=6),
+        "waiting-old": ago(days=31),
+        "waiting-young": ago(days=8),
+    }
+    with committing():
+        for subject, times in rows.items():
+            db.session.add(mail.OutgoingMail(recipient="ada@example.org", subject=subject, body="x", **times))
+    jobs.run(next(job for job in jobs.JOBS if job.name == "purge"))
+    left = set(db.session.scalars(sa.select(mail.OutgoingMail.subject)))
+    assert left == {"sent-young", "waiting-young"}
