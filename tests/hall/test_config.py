@@ -65,7 +65,7 @@ def test_missing_secrets_stop_the_start_and_say_how_to_make_them(tmp_path: Path)
     assert "idp config secrets" in message
 
 
-@pytest.mark.parametrize("bad", ["k1", "k1:", "k1:c2hvcnQ=", "k 1:" + fresh_key("x").partition(":")[2], "k1:***"])
+@pytest.mark.parametrize("bad", ["k1", "k1:", "k1:c2hvcnQ=", "k 1:" + "A" * 43 + "=", "k1:***"])
 def test_a_malformed_key_is_refused_without_being_repeated(tmp_path: Path, bad: str) -> None:
     message = refusal(tmp_path, GOOD.replace("[secrets]\n", f'[secrets]\nsealing_keys = ["{bad}"]\n#', 1))
     assert "id:base64 of 32 random bytes" in message
