@@ -17,7 +17,7 @@ from flask import Response
 
 from idp import audit, authn, clients, clock, sessions, web
 from idp.clients import Client
-from idp.oauth import answers, authorization_request, codes, consent, parked, resources, tokens
+from idp.oauth import answers, authorization_request, codes, consent, parked, refusals, resources, tokens
 from idp.oauth.authorization_request import AuthorizationRequest, Refused
 from idp.oauth.codes import CodeGrant
 from idp.oauth.errors import UnmetAuthenticationRequirements, Unproven
@@ -75,7 +75,7 @@ def proceed(asking: Asking) -> Response:
             return _ask_consent(asking)
         return _issue(asking, client, session)
     except OAuth2Error as error:
-        return _answer_no(Refused(error, request.reply, is_silent=request.is_silent), asking.parked, session)
+        return _refuse(Refused(error, request.reply, is_silent=request.is_silent), asking.parked)
 
 
 def question(txn: str) -> tuple[AuthorizationRequest, Client, SsoSession] | None:
@@ -217,7 +217,7 @@ def _read(params: Params) -> AuthorizationRequest | Refused:
     except Refused as refused:
         return refused
     except Unproven as unproven:
-        audit.record(
+        refusals.record(
             audit.Event.AUTHORIZATION_DENIED,
             reason=unproven.public,
             asked_client=(params.get("client_id") or "")[:64],
@@ -246,13 +246,16 @@ def _refuse(refused: Refused, waiting: Parked | None = None) -> Response:
 def _answer_no(refused: Refused, waiting: Parked | None, session: SsoSession | None) -> Response:
     if waiting is not None:
         parked.take(waiting.txn)
-    audit.record(
-        audit.Event.AUTHORIZATION_DENIED,
-        subject=session.sub if session else None,
-        sid=session.sid if session else None,
-        client_id=refused.reply.client_id,
-        reason=f"{refused.error.error}: {refused.error.get_error_description()}",
-    )
+    if (
+        session is not None or not refused.is_silent
+    ):  # an application that asks silently whether anybody is there is no event
+        refusals.record(
+            audit.Event.AUTHORIZATION_DENIED,
+            subject=session.sub if session else None,
+            sid=session.sid if session else None,
+            client_id=refused.reply.client_id,
+            reason=f"{refused.error.error}: {refused.error.get_error_description()}",
+        )
     return answers.fail(refused.reply, refused.error)
 
 

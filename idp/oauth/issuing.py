@@ -34,8 +34,7 @@ def answer(
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": audience.lifetime_s,
-        "scope": " ".join(audience.scopes),
-    }
+    } | _scope(audience)
     scopes = () if audience.is_userinfo else family.granted.scopes
     names = claims.wanted(scopes, family.claims, "id_token", client)
     person = claims.of_person(family.sub, names)
@@ -58,8 +57,7 @@ def answer_to_machine(client: Client, audience: Audience) -> dict[str, Any]:
         "access_token": keys.sign(body, typ=ACCESS_TOKEN_TYPE, alg=audience.alg),
         "token_type": "Bearer",
         "expires_in": audience.lifetime_s,
-        "scope": " ".join(audience.scopes),
-    }
+    } | _scope(audience)
 
 
 def family_of(jti: str) -> str | None:
@@ -86,10 +84,14 @@ def _common(client: Client, audience: Audience) -> dict[str, Any]:
         "iss": settings().server.issuer,
         "aud": audience.identifier,
         "client_id": client.client_id,
-        "scope": " ".join(audience.scopes),
         "iat": now,
         "exp": now + audience.lifetime_s,
-    }
+    } | _scope(audience)
+
+
+def _scope(audience: Audience) -> dict[str, str]:
+    """RFC 6749 section 3.3 has no empty scope: where there is none, the member is absent."""
+    return {"scope": " ".join(audience.scopes)} if audience.scopes else {}
 
 
 def _id_token(client: Client, family: Family, person: dict[str, Any], *, access_token: str, nonce: str | None) -> str:

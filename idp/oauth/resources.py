@@ -109,6 +109,14 @@ def allowed_to_machine(client: Client, scopes: tuple[str, ...], resources: tuple
     return _audience(wanted[0], having)
 
 
+def still_allowed(client: Client, granted: Asked) -> Asked:
+    """Return what is left of an authorization after its client's registration or the settings were narrowed."""
+    known = {resource.identifier for resource in settings().resources}
+    scopes = tuple(scope for scope in granted.scopes if scope in client.scopes and owner(scope))
+    resources = tuple(r for r in granted.resources if (r in client.resources and r in known) or r == userinfo())
+    return Asked(scopes, resources)
+
+
 def pick(granted: Asked, wanted: tuple[str, ...]) -> Audience:
     """Choose the audience of one access token out of what was granted. Raises InvalidTarget."""
     if len(wanted) > 1:

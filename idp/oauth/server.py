@@ -17,7 +17,7 @@ from flask import Response, request
 
 from idp import audit, clients, web
 from idp.clients import Client
-from idp.oauth import client_auth, params, tokens
+from idp.oauth import client_auth, params, refusals, tokens
 from idp.oauth.errors import CodeReplayed, RefreshTokenReused, TooManyFailures
 from idp.oauth.grants import GRANTS
 from idp.oauth.params import Params
@@ -109,7 +109,7 @@ def refuse(error: OAuth2Error, sent: Params) -> Response:
         audit.record(error.event, client_id=_client_id(sent), family=error.family_id)
     if not isinstance(error, InvalidClientError | TooManyFailures):  # client_auth and limits wrote those down
         told = f"{error.error}: {error.get_error_description()}"
-        audit.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
+        refusals.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
     description = f"{error.get_error_description()} (reference {web.context().request_id})"
     body = {"error": error.error, "error_description": description}
     return answer(body, status=error.status_code or 400, headers=_headers(error))

@@ -34,9 +34,10 @@ def _claims(raw_token: str) -> dict[str, Any] | None:
     token, family = access_tokens.read(raw_token) or ({}, None)
     if family is None or token["aud"] != resources.userinfo():
         return None
-    if resources.OPENID not in token["scope"].split():
+    scopes = token.get("scope", "").split()
+    if resources.OPENID not in scopes:
         return {}
-    names = claims.wanted(token["scope"].split(), family.claims, "userinfo", clients.get(family.client_id))
+    names = claims.wanted(scopes, family.claims, "userinfo", clients.get(family.client_id))
     person = claims.of_person(family.sub, names)
     return None if person is None else {"sub": family.sub} | person
 

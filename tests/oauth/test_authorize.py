@@ -355,6 +355,24 @@ def test_attack_12_prompt_none_is_the_exception(rp):
     assert rp.callback(scope="nonsense", prompt="none")["error"] == "invalid_scope"
 
 
+def test_attack_12_an_essential_acr_that_nobody_reaches_waits_too(rp, app, client, alice, sign_in_as):
+    wanted = json.dumps({"id_token": {"acr": {"essential": True, "value": "urn:none"}}})
+    txn = _sent_to_login(app, rp.authorize(claims=wanted))
+    sign_in_as(alice)
+    told = answer_in(client.get(f"/authorize/resume?txn={txn}"))
+    assert told["error"] == "unmet_authentication_requirements"
+
+
+def test_strangers_cannot_fill_the_trail(rp, client, audit_trail):
+    from idp.oauth import refusals
+
+    for number in range(refusals.WRITTEN + 20):
+        client.get(f"/authorize?client_id=nobody{number}")
+    events = audit_trail.events()
+    assert events.count("authorization.denied") == refusals.WRITTEN
+    assert events.count("limit.exceeded") == 1
+
+
 # --- parked requests (attack 17) ----------------------------------------------------------------------------------
 
 

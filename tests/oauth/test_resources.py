@@ -70,7 +70,8 @@ def test_a_scope_must_belong_to_a_resource_that_is_named(both):
 
 def test_a_resource_without_any_of_its_scopes_gives_a_token_without_scopes(both):
     answer = both.sign_in(scope="openid", resource=CLAIMS_API)
-    assert claims_of(answer.access_token)["aud"] == CLAIMS_API and answer.scope == ""
+    assert claims_of(answer.access_token)["aud"] == CLAIMS_API and answer.scope is None
+    assert "scope" not in claims_of(answer.access_token)
 
 
 def test_f8_a_resource_may_want_shorter_tokens_and_another_algorithm(both):
@@ -91,3 +92,15 @@ def test_a_client_asks_only_for_resources_that_it_registered(make_rp, alice, sig
     rp = make_rp(scope="openid claims.read patients.read", resources=[CLAIMS_API])
     assert rp.callback(scope="openid patients.read")["error"] == "invalid_target"
     assert rp.callback(scope="openid", resource=PATIENTS_API)["error"] == "invalid_target"
+
+
+def test_f9_what_the_registration_lost_is_not_issued_any_more(both):
+    from idp import clients
+    from idp.db import committing
+
+    answer = both.sign_in(scope="openid profile claims.read")
+    with committing():
+        clients.update(both.client.client_id, {"scope": "openid", "resources": []})
+    narrowed = both.refresh(answer.refresh_token)
+    assert narrowed.scope == "openid" and claims_of(narrowed.access_token)["aud"] == f"{ISSUER}/userinfo"
+    assert "name" not in claims_of(narrowed.id_token)

@@ -32,7 +32,7 @@ class AuthorizationCodeGrant(AuthlibCodeGrant):  # type: ignore[misc]
         family = tokens.find_family(redeemed.family_id)
         if family is None or not family.may_begin:
             raise InvalidGrantError("The authorization has been withdrawn, or the person has signed out.")
-        audience = resources.pick(family.granted, self.request.sent.resources)
+        audience = resources.pick(resources.still_allowed(client, family.granted), self.request.sent.resources)
         raw_refresh_token = tokens.issue(family) if client.check_grant_type("refresh_token") else None
         said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token, nonce=redeemed.nonce)
         audit.record(
@@ -44,6 +44,6 @@ class AuthorizationCodeGrant(AuthlibCodeGrant):  # type: ignore[misc]
             amr=family.amr,
             family=family.id,
             audience=audience.identifier,
-            scope=said["scope"],
+            scope=said.get("scope", ""),
         )
         return 200, said, ()

@@ -23,6 +23,6 @@ class ClientCredentialsGrant(AuthlibClientCredentialsGrant):  # type: ignore[mis
             client_id=client.client_id,
             actor=client.client_id,
             audience=audience.identifier,
-            scope=said["scope"],
+            scope=said.get("scope", ""),
         )
         return 200, said, ()

@@ -30,8 +30,8 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         """Rotate, and issue for what is asked now. Raises RefreshTokenReused for everybody but the first."""
         client, token = self.request.client, self.request.refresh_token
         family = token.family
-        narrowed = self.request.sent.words("scope") or family.granted.scopes
-        audience = resources.pick(Asked(narrowed, family.resources), self.request.sent.resources)
+        narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
+        audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
         raw_refresh_token = tokens.rotate(token)
         said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token)
         audit.record(
@@ -41,6 +41,6 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
             sid=family.sid,
             family=family.id,
             audience=audience.identifier,
-            scope=said["scope"],
+            scope=said.get("scope", ""),
         )
         return 200, said, ()
