@@ -1,0 +1,211 @@
+"""jws — signed JSON that others made (RFC 7515, RFC 7517, RFC 8725): read strictly, verified with exactly the keys we were given.
+
+The header chooses nothing but which of the known keys to try: `jku`, `x5u`, `jwk` and `x5c` in it are never looked at, and
+nothing is fetched because of them (attack 37). Public keys are imported once and kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from idp.crypto import base64url
+
+MAX_CHARS = 16_384
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
+ASYMMETRIC = ("ES256", "ES384", "RS256", "RS384", "PS256", "EdDSA")
+
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_KINDS: dict[str, tuple[str, str | None]] = {  # alg: kty, crv
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "RS256": ("RSA", None),
+    "RS384": ("RSA", None),
+    "PS256": ("RSA", None),
+    "EdDSA": ("OKP", "Ed25519"),
+    "HS256": ("oct", None),
+}
+_CURVES = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519", "X25519")}
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_TRIED_AT_MOST = 4
+_LAST_SECOND = 2**53
+
+
+class BadSignature(Exception):
+    """Not a strict JWS, or not signed by one of the keys; the text says why, for the client's developer."""
+
+
+@dataclass(frozen=True)
+class Unverified:
+    """A JWS that was taken apart. Nothing in it is true before `verify`."""
+
+    raw: str
+    header: dict[str, Any]
+    claims: dict[str, Any]
+
+
+class _Only(jws.JWSRegistry):
+    """joserfc's algorithms, exactly those named: EdDSA too, about whose name joserfc warns at every call."""
+
+    def get_alg(self, name: str) -> Any:
+        """Return the algorithm, if it is allowed."""
+        if name not in (self.allowed or ()):
+            raise UnsupportedAlgorithmError(name)
+        return self.algorithms[name]
+
+
+def read(raw: str) -> Unverified:
+    """Take a compact JWS apart. Raises BadSignature for anything loose: size, base64, doubled members, `crit`, `b64`."""
+    if len(raw) > MAX_CHARS or not _SHAPE.fullmatch(raw):
+        raise BadSignature("it is not a signed JWT in compact form")
+    head, body, _ = (_unbase64(segment) for segment in raw.split("."))
+    header = _json(head)
+    if "crit" in header or "b64" in header or not isinstance(header.get("alg"), str):
+        raise BadSignature("its header has no alg, or extensions that are not supported")
+    if not isinstance(header.get("kid", ""), str) or not isinstance(header.get("typ", ""), str):
+        raise BadSignature("kid and typ must be texts")
+    return Unverified(raw, header, _json(body))
+
+
+def verify(found: Unverified, keys: Sequence[Mapping[str, Any]], *, algs: Sequence[str]) -> None:
+    """Check the signature with one of these public keys. Raises BadSignature.
+
+    `algs` is what this client may use; the key's kind, and its `use`, `alg` and `kid` where given, must fit the header.
+    """
+    alg = found.header["alg"]
+    if alg not in algs or alg not in ASYMMETRIC:
+        raise BadSignature(f"alg must be one of {', '.join(algs)}")
+    fitting = [key for key in keys if _fits(key, alg, found.header.get("kid"))]
+    if not fitting:
+        raise BadSignature("none of the client's keys has this kid and fits this alg")
+    if not any(_is_signed_by(found.raw, json.dumps(key, sort_keys=True), alg) for key in fitting[:_TRIED_AT_MOST]):
+        raise BadSignature("the signature is not by the client's key")
+
+
+def verify_hmac(found: Unverified, secrets: Sequence[bytes]) -> None:
+    """Check an HS256 signature with one of these secrets. Raises BadSignature."""
+    if found.header["alg"] != "HS256":
+        raise BadSignature("alg must be HS256")
+    for secret in secrets:
+        try:
+            jws.deserialize_compact(found.raw, OctKey.import_key(secret), registry=_Only(algorithms=["HS256"]))
+        except (JoseError, ValueError):
+            continue
+        return
+    raise BadSignature("the signature is not by the client's secret")
+
+
+def whole_seconds(claims: Mapping[str, Any], name: str) -> int | None:
+    """Return a time in the claims, None if it is not there. Raises BadSignature for anything but whole seconds."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    if type(value) is not int or not 0 <= value < _LAST_SECOND:
+        raise BadSignature(f"{name} must be a time in whole seconds")
+    return value
+
+
+def has_key_for(found: Unverified, keys: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether one of the keys is named by the header; if none is, the set may be old."""
+    return any(_fits(key, found.header["alg"], found.header.get("kid")) for key in keys)
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+def key_problem(key: object) -> str | None:
+    """Say why a JWK must not be registered by a client, or None (attack 52, F-34): private, symmetric, weak, or broken."""
+    if not isinstance(key, dict) or not all(isinstance(key.get(name, ""), str) for name in ("kid", "use", "alg")):
+        return "must be an object with kid, use and alg as texts"
+    kty = key.get("kty")
+    if kty not in ("RSA", "EC", "OKP"):
+        return "must have kty RSA, EC or OKP; shared secrets do not belong into a key set"
+    if _PRIVATE & key.keys():
+        return "must not hold the private half of a key; make a new key, this one is known now"
+    if kty != "RSA" and key.get("crv") not in _CURVES[kty]:
+        return f"must be on one of the curves {', '.join(_CURVES[kty])}"
+    try:
+        public = _import(json.dumps(key, sort_keys=True)).public_key
+    except (JoseError, ValueError, TypeError, KeyError):
+        return "is not a public key (RFC 7518 section 6)"
+    return _weak_rsa(public.public_numbers()) if kty == "RSA" else None
+
+
+def _weak_rsa(numbers: Any) -> str | None:
+    if not MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS:
+        return f"must be an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
+    if numbers.e < 65537 or numbers.e % 2 == 0 or numbers.e.bit_length() > 256:
+        return "must have the RSA exponent 65537 or a larger odd one"
+    return None
+
+
+def _fits(key: Mapping[str, Any], alg: str, kid: str | None) -> bool:
+    kty, crv = _KINDS.get(alg, ("", None))
+    return (
+        key.get("kty") == kty
+        and (crv is None or key.get("crv") == crv)
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", alg) == alg
+        and (kid is None or key.get("kid") == kid)
+    )
+
+
+def _is_signed_by(raw: str, jwk: str, alg: str) -> bool:
+    try:
+        jws.deserialize_compact(raw, _import(jwk), registry=_Only(algorithms=[alg]))
+    except (JoseError, ValueError, TypeError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=2048)
+def _import(jwk: str) -> Any:
+    """Import a public key; its use and operations are judged by `_fits`, not by the library."""
+    members = {name: value for name, value in json.loads(jwk).items() if name not in ("use", "key_ops", "alg")}
+    kinds: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+    return kinds[members["kty"]].import_key(members)
+
+
+# --- strictness ---------------------------------------------------------------------------------------------------
+
+
+def _unbase64(segment: str) -> bytes:
+    try:
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except binascii.Error:
+        raise BadSignature("a part of it is not base64url") from None
+    if base64url(raw) != segment:
+        raise BadSignature("a part of it is not strict base64url")
+    return raw
+
+
+def _json(raw: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(raw, object_pairs_hook=without_doubles, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadSignature("header and claims must be JSON without repeated members") from None
+    if not isinstance(found, dict):
+        raise BadSignature("header and claims must be JSON objects")
+    return found
+
+
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a member twice: two readers could read two things."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member came twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

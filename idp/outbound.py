@@ -1,0 +1,211 @@
+"""outbound — fetching what an application published, from an address that the application chose (attacks 37, 62, 63).
+
+Whoever registers a URL must not use us to look into our own network. So a name is resolved first, every address must be a
+public one, and the connection goes to the address that was judged: a second answer of the DNS changes nothing. No redirect is
+followed, no proxy of the environment is used, and one deadline covers name, connection, TLS and body, however slowly they drip.
+In development and demo, loopback is accepted too, by plain http.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooSlow
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import httpcore
+
+from idp.config import settings
+
+DEADLINE_S = 3.0
+MAX_BYTES = 64 * 1024
+
+_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])")
+_NO_CACHE = re.compile(r"\bno-(?:store|cache)\b")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Unreachable(Exception):
+    """The document cannot be had: forbidden address, no answer in time, too large, or not what it should be."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """JSON that came back, and how long its owner wants it kept (None: did not say)."""
+
+    value: Any
+    max_age_s: int | None
+
+
+def fetch_json(url: str, *, max_bytes: int = MAX_BYTES) -> Document:
+    """GET a JSON document within DEADLINE_S. Raises Unreachable."""
+    ends_at = time.monotonic() + DEADLINE_S
+    parts = _checked(url)
+    target = _Target(_resolve(parts, ends_at), ends_at)
+    headers = [("Host", parts.netloc), ("Accept", "application/json"), ("Accept-Encoding", "identity")]
+    try:
+        with (
+            httpcore.ConnectionPool(ssl_context=_tls(), network_backend=target, retries=0) as pool,
+            pool.stream("GET", url, headers=headers) as response,
+        ):
+            return _document(response, max_bytes)
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as error:
+        raise Unreachable(f"no answer: {type(error).__name__}") from None
+
+
+def _document(response: httpcore.Response, max_bytes: int) -> Document:
+    headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+    if response.status != 200:
+        raise Unreachable(f"status {response.status}")
+    media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
+        raise Unreachable("the content type is not JSON")
+    if headers.get(b"content-encoding", "identity") != "identity":
+        raise Unreachable("the body is compressed")
+    try:
+        value = json.loads(_body(response.iter_stream(), max_bytes))
+    except (ValueError, RecursionError):
+        raise Unreachable("the body is not JSON") from None
+    return Document(value, _max_age_s(headers.get(b"cache-control", "").lower()))
+
+
+def _body(chunks: Iterable[bytes], max_bytes: int) -> bytes:
+    body = b""
+    for chunk in chunks:
+        body += chunk
+        if len(body) > max_bytes:
+            raise Unreachable(f"larger than {max_bytes} bytes")
+    return body
+
+
+def _max_age_s(cache_control: str) -> int | None:
+    if _NO_CACHE.search(cache_control):
+        return 0
+    found = _MAX_AGE.search(cache_control)
+    return int(found[1]) if found else None
+
+
+# --- where it may go ----------------------------------------------------------------------------------------------
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise Unreachable("not a URL") from None
+    schemes = ("https", "http") if settings().development else ("https",)
+    if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc or not url.isascii():
+        raise Unreachable("only https URLs without a user are fetched")
+    return parts
+
+
+def _resolve(parts: SplitResult, ends_at: float) -> str:
+    """Return the address to connect to. One forbidden address among several forbids them all: names that mix are traps."""
+    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    looking = _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        found = looking.result(timeout=max(0.0, ends_at - time.monotonic()))
+    except TooSlow:
+        raise Unreachable("the name was not resolved in time") from None
+    except (OSError, UnicodeError):
+        raise Unreachable("the name does not resolve") from None
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    if not addresses or not all(_may_go_to(address, plain=parts.scheme == "http") for address in addresses):
+        raise Unreachable("the name leads into a network that is not public")
+    return str(addresses[0])
+
+
+def _may_go_to(address: _Address, *, plain: bool) -> bool:
+    if settings().development and address.is_loopback:
+        return True
+    return not plain and is_public(address)
+
+
+def is_public(address: _Address) -> bool:
+    """Say whether an address is on the open internet, looking through what wraps an IPv4 address in an IPv6 one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in _NAT64) or address.teredo or address.ipv4_mapped:
+            return False
+        if address.sixtofour is not None:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+@lru_cache(maxsize=1)
+def _resolver() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolve")
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+# --- one connection, one deadline ---------------------------------------------------------------------------------
+
+
+class _Target(httpcore.NetworkBackend):
+    """Connects to the address that was judged, whatever the name says now."""
+
+    def __init__(self, address: str, ends_at: float) -> None:
+        self.address, self.ends_at, self.real = address, ends_at, httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        """Open the connection; TLS still proves the name."""
+        stream = self.real.connect_tcp(self.address, port, _left(self.ends_at, httpcore.ConnectTimeout))
+        return _Stream(stream, self.ends_at)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose every step may take what is left of the deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream, ends_at: float) -> None:
+        self.stream, self.ends_at = stream, ends_at
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read some bytes."""
+        return self.stream.read(max_bytes, _left(self.ends_at, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write bytes."""
+        self.stream.write(buffer, _left(self.ends_at, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Begin TLS with the name of the URL."""
+        left = _left(self.ends_at, httpcore.ConnectTimeout)
+        return _Stream(self.stream.start_tls(ssl_context, server_hostname, left), self.ends_at)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell what the real stream tells."""
+        return self.stream.get_extra_info(info)
+
+
+def _left(ends_at: float, too_late: type[Exception]) -> float:
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise too_late("the deadline has passed")
+    return left
