@@ -85,6 +85,7 @@ def _problems_of_secrets(built: Settings) -> Iterator[tuple[str, str, str]]:
 
 def _problems_of_resources(built: Settings) -> Iterator[tuple[str, str, str]]:
     owned: dict[str, str] = {}
+    typed: set[str] = set()
     for resource in built.resources:
         parts = urlsplit(resource.identifier)
         if not parts.scheme or parts.fragment:
@@ -105,6 +106,10 @@ def _problems_of_resources(built: Settings) -> Iterator[tuple[str, str, str]]:
                     f"{scope} belongs to {owned[scope]} and {resource.identifier}; a scope has one owner",
                 )
             owned[scope] = resource.identifier
+        for name in resource.authorization_details:
+            if name in typed:
+                yield "resources", "authorization_details", f"{name} stands at two resources; a type has one owner"
+            typed.add(name)
 
 
 def key_bytes(entry: str) -> tuple[str, bytes]:

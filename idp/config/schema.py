@@ -146,6 +146,9 @@ class OAuth:
     code_s: int = setting(60, "Life of an authorization code.", at_least=5)
     request_s: int = setting(600, "How long a parked authorization request and a sign-in may take.", at_least=60)
     access_token_s: int = setting(600, "Life of an access token, unless its resource says otherwise.", at_least=30)
+    userinfo_token_format: Literal["jwt", "opaque"] = setting(
+        "jwt", "Access tokens that open nothing but UserInfo: jwt, or opaque (dead at once when revoked)."
+    )
     id_token_s: int = setting(300, "Life of an ID token.", at_least=30)
     refresh_idle_s: int = setting(43200, "A refresh token that is not used for this long expires.", at_least=60)
     refresh_absolute_s: int = setting(2592000, "A family of refresh tokens ends after this long.", at_least=60)
@@ -220,6 +223,12 @@ class Resource:
     )
     access_token_s: int | None = setting(None, "Life of its access tokens, if not the general one.", at_least=30)
     alg: str | None = setting(None, "Signature algorithm of its access tokens, if not the default.")
+    token_format: Literal["jwt", "opaque"] = setting(
+        "jwt", "jwt: it checks tokens itself. opaque: it asks introspection, and revoked tokens are dead at once."
+    )
+    authorization_details: Mapping[str, str] = dataclasses.field(
+        default_factory=dict, metadata={"doc": "Type (RFC 9396) = the sentence that the consent page shows."}
+    )
 
 
 @dataclass(frozen=True)

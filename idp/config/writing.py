@@ -38,6 +38,8 @@ def example() -> str:
         '# scopes = { "claims.read" = "See claims and their status" }',
         "# access_token_s = 300   # optional: life of its access tokens, if not the general one",
         '# alg = "ES256"          # optional: signature algorithm, if not the default',
+        '# token_format = "jwt"   # optional: or opaque, for a service that asks introspection',
+        '# authorization_details = { "payment_release" = "Release one payment" }   # optional: types of RFC 9396',
         "",
     ]
     return "\n".join(parts)
