@@ -246,9 +246,7 @@ def _refuse(refused: Refused, waiting: Parked | None = None) -> Response:
 def _answer_no(refused: Refused, waiting: Parked | None, session: SsoSession | None) -> Response:
     if waiting is not None:
         parked.take(waiting.txn)
-    if (
-        session is not None or not refused.is_silent
-    ):  # an application that asks silently whether anybody is there is no event
+    if session is not None or not refused.is_silent:  # asking silently whether anybody is there is no event
         refusals.record(
             audit.Event.AUTHORIZATION_DENIED,
             subject=session.sub if session else None,

@@ -21,6 +21,8 @@ SCOPE_CLAIMS = {
         "updated_at",
     ),
     "email": ("email", "email_verified"),
+    "address": ("address",),
+    "phone": ("phone_number", "phone_number_verified"),
     "provider": ("npi", "roles"),
 }
 
@@ -29,7 +31,7 @@ Requested = dict[str, Any] | None  # the `claims` parameter, as authorization_re
 
 def claims_supported() -> list[str]:
     """Return every claim that an ID token or UserInfo may hold, for discovery."""
-    of_token = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid")
+    of_token = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid", "session_expiry")
     return [*of_token, *(claim for claims in SCOPE_CLAIMS.values() for claim in claims)]
 
 
@@ -44,7 +46,7 @@ def wanted(scopes: Iterable[str], requested: Requested, place: str, client: Clie
 
     A claim asked for by name is given only to a client that registered the scope which owns it.
     """
-    of_scopes = {claim for scope in scopes for claim in SCOPE_CLAIMS.get(scope, ())}
+    of_scopes = {claim for scope in scopes if scope in client.scopes for claim in SCOPE_CLAIMS.get(scope, ())}
     open_to_client = {claim for scope in client.scopes for claim in SCOPE_CLAIMS.get(scope, ())}
     by_name = set((requested or {}).get(place) or ()) & open_to_client
     return frozenset(of_scopes | by_name) - {"sub"}
@@ -75,4 +77,4 @@ def _everything(user: User) -> dict[str, Any]:
         "email_verified": True if email else None,  # only verified addresses are ever told
         "npi": user.npi,
         "roles": user.roles,
-    }
+    } | (user.contact or {})
