@@ -71,6 +71,13 @@ class Event(StrEnum):
     CLIENT_SECRET_ROTATED = "client.secret_rotated", 300403, "An application received a new secret."
     CLIENT_UPDATED = "client.updated", 300403, "An application's registration was changed."
 
+    # --- devices (RFC 8628)
+    DEVICE_APPROVED = "device.approved", 300501, "A person let an application on a device have access."
+    DEVICE_CODE_REJECTED = "device.code_rejected", 300599, "Letters that no device shows were typed.", FAILURE
+    DEVICE_DENIED = "device.denied", 300599, "A person refused an application on a device.", FAILURE
+    DEVICE_REDEEMED = "device.redeemed", 300203, "An application on a device received its tokens."
+    DEVICE_STARTED = "device.started", 300599, "An application on a device asked for a person's access."
+
     # --- factors
     FACTOR_DISABLED = (
         "factor.disabled",

@@ -15,6 +15,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 7662 introspection | introspection.py |
 | RFC 8252 native apps | idp/clients/redirects.py |
 | RFC 8414 metadata; OIDC Discovery | metadata.py |
+| RFC 8628 device authorization | device.py (pages), device_codes.py, grants/device_code.py |
 | RFC 8707 resource indicators | resources.py |
 | RFC 9068 JWT access tokens | issuing.py, access_tokens.py |
 | RFC 9207 iss in the response; Form Post Response Mode | answers.py |

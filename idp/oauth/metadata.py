@@ -35,6 +35,7 @@ def document() -> dict[str, Any]:
         "jwks_uri": f"{issuer}/jwks",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "device_authorization_endpoint": f"{issuer}/device_authorization",
         "end_session_endpoint": f"{issuer}/end_session",
         "scopes_supported": resources.scopes_supported(),
         "claims_supported": claims.claims_supported(),

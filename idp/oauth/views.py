@@ -12,7 +12,18 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Blueprint, Response, abort, current_app, request
 
 from idp import web
-from idp.oauth import authorize, consent, introspection, logout, metadata, params, resources, revocation, userinfo
+from idp.oauth import (
+    authorize,
+    consent,
+    device,
+    introspection,
+    logout,
+    metadata,
+    params,
+    resources,
+    revocation,
+    userinfo,
+)
 from idp.oauth.errors import Unproven
 from idp.oauth.params import Params
 from idp.oauth.server import Server
@@ -21,7 +32,7 @@ protocol = Blueprint("oauth", __name__)
 
 DOCUMENTS = ("oauth.discovery", "oauth.jwks")
 OPEN_TO_SCRIPTS = (*DOCUMENTS, "oauth.token", "oauth.user_info", "oauth.revoke")
-FOR_PROGRAMS = (*OPEN_TO_SCRIPTS, "oauth.introspect")
+FOR_PROGRAMS = (*OPEN_TO_SCRIPTS, "oauth.introspect", "oauth.device_authorization")
 
 
 @protocol.get("/authorize")
@@ -78,6 +89,38 @@ def token() -> Response:
     """RFC 6749 section 3.2."""
     server: Server = current_app.extensions["idp.oauth"]
     return server.answer_token_request()
+
+
+@protocol.post("/device_authorization")
+def device_authorization() -> Response:
+    """RFC 8628 section 3.1."""
+    return device.start()
+
+
+@protocol.get("/device")
+def device_entry() -> Response:
+    """RFC 8628 section 3.3: type the letters that the device shows."""
+    return device.entry()
+
+
+@protocol.post("/device")
+@web.csrf_protected
+def device_code() -> Response:
+    """Look them up."""
+    return device.enter()
+
+
+@protocol.get("/device/confirm")
+def device_question() -> Response:
+    """RFC 8628 section 5.4: show who asks for what, from where."""
+    return device.question()
+
+
+@protocol.post("/device/confirm")
+@web.csrf_protected
+def device_decision() -> Response:
+    """Take the answer."""
+    return device.decide()
 
 
 @protocol.route("/userinfo", methods=["GET", "POST"])

@@ -98,6 +98,18 @@ CONSENT = {
     "lifetime": "Until you sign out, 12 hours at most.",
     "first_time": True,
 }
+DEVICE = {
+    "txn": "t1",
+    "client_name": "Ward Rounds",
+    "user_code": "WDJB-MJHT",
+    "display_name": USER.display_name,
+    "username": USER.username,
+    "scopes": CONSENT["scopes"],
+    "lifetime": "Until you sign out here",
+    "address": "192.0.2.7",
+    "near": True,
+    "started_at": NOW,
+}
 HOME = {
     "user": USER,
     "session": SESSION,
@@ -161,6 +173,13 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("consent.html", "first"): CONSENT,
     ("consent.html", "more"): {**CONSENT, "first_time": False},
+    ("device_code.html", "first"): {"user_code": "", "error": None},
+    ("device_code.html", "prefilled"): {"user_code": "WDJB-MJHT", "error": None},
+    ("device_code.html", "error"): {"user_code": "XXXX", "error": "This code is not right, or it has expired."},
+    ("device_confirm.html", "near"): DEVICE,
+    ("device_confirm.html", "far"): {**DEVICE, "near": False, "address": "2001:db8:12:3456:789a:bcde:f012:3456"},
+    ("device_done.html", "allowed"): {"client_name": "Ward Rounds", "allowed": True},
+    ("device_done.html", "denied"): {"client_name": "Ward Rounds", "allowed": False},
     ("recover_password.html", "first"): {"sent": False, "error": None},
     ("recover_password.html", "error"): {"sent": False, "error": "Please enter your user name."},
     ("recover_password.html", "sent"): {"sent": True, "error": None},
