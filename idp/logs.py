@@ -194,6 +194,9 @@ def _when(record: logging.LogRecord) -> datetime:
 # --- the access log ------------------------------------------------------------------------------------------
 
 
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: their answers only matter when bad
+
+
 def install(app: Flask) -> None:
     """Write one line per answer: method, path without its query, route, status, time taken, address."""
 
@@ -203,7 +206,8 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        ACCESS.info("%s %s %d", request.method[:16], clean(request.path, longest=200), response.status_code,
+        level = logging.DEBUG if request.path in _PROBES and response.status_code < 400 else logging.INFO
+        ACCESS.log(level, "%s %s %d", request.method[:16], clean(request.path, longest=200), response.status_code,
                     extra=_answer_facts(response))  # fmt: skip
         return response
 

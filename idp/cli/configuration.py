@@ -40,15 +40,15 @@ def show(state: State) -> None:
         for section, values in shown.items():
             if isinstance(values, dict):
                 click.echo(click.style(f"[{section}]", bold=True))
-                facts(values)
+                facts(values, literal=True)
                 click.echo()
             elif section == "resources":
                 for resource in values:
                     click.echo(click.style("[[resources]]", bold=True))
-                    facts(resource)
+                    facts(resource, literal=True)
                     click.echo()
             else:
-                facts({section: values})
+                facts({section: values}, literal=True)
                 click.echo()
 
     state.show(shown, human)

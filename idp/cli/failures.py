@@ -40,7 +40,7 @@ class Group(click.Group):
         """Run the command; turn what it raises into a Failure."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
             if ctx.ensure_object(State).debug:

@@ -34,7 +34,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
     if not rows:
         click.echo(empty)
         return
-    lines = [[_cell(row.get(column)) for column in columns] for row in rows]
+    lines = [[cell(row.get(column)) for column in columns] for row in rows]
     widths = [
         max(_width(text) for text in texts)
         for texts in zip([c.upper() for c in columns], *lines, strict=True)  # titles count too
@@ -44,11 +44,12 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
         click.echo(_line(line, widths))
 
 
-def facts(values: Mapping[str, Any]) -> None:
-    """Print one thing, a line a fact."""
+def facts(values: Mapping[str, Any], *, literal: bool = False) -> None:
+    """Print one thing, a line a fact; `literal` leaves the names as they are written elsewhere."""
     width = max((len(name) for name in values), default=0)
     for name, value in values.items():
-        click.echo(f"{click.style(name.replace('_', ' ').ljust(width), bold=True)}  {_cell(value)}")
+        shown = name if literal else name.replace("_", " ")
+        click.echo(f"{click.style(shown.ljust(width), bold=True)}  {cell(value)}")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -56,7 +57,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as text for a person: nothing that steers a terminal."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -64,9 +66,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}Z"
     if isinstance(value, list | tuple | set | frozenset):
-        return ", ".join(_cell(inner) for inner in value) or "-"
+        return ", ".join(cell(inner) for inner in value) or "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_cell(inner)}" for key, inner in value.items()) or "-"
+        return ", ".join(f"{key}={cell(inner)}" for key, inner in value.items()) or "-"
     return spell_out(str(value))
 
 

@@ -137,6 +137,27 @@ def enable(state: State, username: str) -> None:
     state.show(answer, lambda: click.echo(f"{answer['username']} may sign in again."))
 
 
+@group.command("contact")
+@click.argument("username")
+@click.option("--phone", help="International: +1 555 0100. Left out: none.")
+@click.option("--phone-verified", is_flag=True, help="You have made sure that the number is theirs.")
+@click.option("--street", "street_address", help="For the address claim.")
+@click.option("--locality", help="City.")
+@click.option("--region", help="State or province.")
+@click.option("--postal-code", help="ZIP or postal code.")
+@click.option("--country", help="Country.")
+@takes_state
+def contact(state: State, username: str, phone: str | None, phone_verified: bool, **address: str | None) -> None:
+    """Replace where a person can be reached: the claims of the scopes phone and address."""
+    parts = {name: text for name, text in address.items() if text}
+    with state.work():
+        user = users.set_contact(
+            _find(username).sub, phone=phone, phone_verified=phone_verified, address=parts, actor=actor()
+        )
+        answer = _as_dict(user)
+    state.show(answer, lambda: facts(answer))
+
+
 @group.command("import", epilog=f"Columns: {', '.join(users.COLUMNS)}. Only username is obligatory.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -226,6 +247,7 @@ def _as_dict(user: users.User) -> dict[str, Any]:
         ],
         "roles": user.roles,
         "npi": user.npi,
+        "contact": user.contact,
         "status": user.status,
         "status_reason": user.status_reason,
         "created_at": user.created_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -16,8 +17,9 @@ import click
 from idp import audit, clock, users
 from idp.cli.base import State, actor, takes_state
 from idp.cli.failures import Failure, Group
-from idp.cli.output import facts, plain
+from idp.cli.output import cell, facts, plain
 from idp.db import db
+from idp.logs import spell_out
 
 _MAX_LINES = 500
 
@@ -87,7 +89,8 @@ def tail(state: State, follow: bool, last: int, **filters: Any) -> None:
         db.session.rollback()
         _write_down_reading(query)
         if follow:
-            _print_each(audit.follow(query, last=last), state)
+            with contextlib.suppress(KeyboardInterrupt):
+                _print_each(audit.follow(query, last=last), state)
             return
         audit.seal()
         entries = audit.tail(query, limit=last)
@@ -123,8 +126,6 @@ def _name(sub: str) -> str:
 
 
 def _line(entry: audit.Entry, name_of: Callable[[str], str]) -> str:
-    from idp.logs import spell_out
-
     colour = "red" if entry.outcome == "failure" else "green"
     about = [
         f"user={name_of(entry.subject)}" if entry.subject else "",
@@ -133,7 +134,7 @@ def _line(entry: audit.Entry, name_of: Callable[[str], str]) -> str:
         f"from={entry.address}" if entry.address else "",
         f"reason={entry.reason}" if entry.reason else "",
         f"acr={entry.acr}" if entry.acr else "",
-        *(f"{name}={plain(value)}" for name, value in entry.details.items()),
+        *(f"{name}={cell(value)}" for name, value in entry.details.items() if value not in (None, "", [], {})),
     ]
     number = str(entry.seq) if entry.seq is not None else "-"
     head = f"{number:>6}  {entry.time:%Y-%m-%d %H:%M:%S}Z  "

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +139,34 @@ def test_60_no_listing_shows_private_halves(idp: Idp, inside: Flask) -> None:
         output = idp(*words).output
         assert "sealed" not in output
         assert "private" not in output.lower()
+
+
+def test_tail_follows_until_it_is_interrupted(ada: str, config_file: Path) -> None:
+    words = [sys.executable, "-c", "from idp.cli import main; main()", "--config", str(config_file)]
+    with subprocess.Popen([*words, "audit", "tail", "-f", "--json"], stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        seen = [json.loads(following.stdout.readline())["event"]]
+        while seen[-1] != "audit.searched":
+            seen.append(json.loads(following.stdout.readline())["event"])
+        subprocess.run([*words, "user", "disable", ada, "--reason", "test", "--yes"], check=True, capture_output=True)
+        assert json.loads(following.stdout.readline())["event"] == "user.disabled"
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 0
+    assert seen[0] == "user.created"
+
+
+def test_a_reader_that_goes_away_is_no_error(ada: str, config_file: Path) -> None:
+    idp = f"{sys.executable} -c 'from idp.cli import main; main()' --config {config_file}"
+    done = subprocess.run(f"{idp} audit export | head -c 1", shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_a_compromised_key_is_withdrawn_at_once(idp: Idp, answer: Answer, inside: Flask) -> None:
+    keys.ensure()
+    db.session.commit()
+    kid = next(key["kid"] for key in answer("keys", "list")["keys"] if key["alg"] == "ES256")
+    idp("keys", "withdraw", kid, input="n\n", fails=1)
+    left = answer("keys", "withdraw", kid, "--yes")["keys"]
+    assert kid not in [key["kid"] for key in left]
+    assert {key["alg"] for key in left if key["status"] == "active"} == {"ES256", "RS256"}
+    assert "no such key" in idp("keys", "withdraw", kid, "--yes", fails=1).output

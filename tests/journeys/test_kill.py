@@ -107,6 +107,7 @@ def test_what_was_answered_before_a_kill_is_in_the_trail_and_the_trail_is_whole(
     assert set(work.answered) <= written, f"{len(set(work.answered) - written)} answered sign-ins are not in the trail"
     assert len(work.answered) >= 20
     assert server.stop() == 0
+    assert PASSWORD not in server.log.read_text()
 
 
 def _signed_in(server: Server) -> set[str]:

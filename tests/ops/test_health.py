@@ -59,8 +59,17 @@ def test_134_the_access_log_has_the_route_and_not_the_query(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="idp.access"):
-        client.get("/healthz?code=top-secret-code", headers={"User-Agent": "probe/1"})
+        client.get("/help?code=top-secret-code", headers={"User-Agent": "probe/1"})
     line = next(record for record in caplog.records if record.name == "idp.access")
-    assert line.getMessage() == "GET /healthz 200"
-    assert (line.__dict__["route"], line.__dict__["user_agent"]) == ("/healthz", "probe/1")
+    assert line.getMessage() == "GET /help 200"
+    assert (line.__dict__["route"], line.__dict__["user_agent"]) == ("/help", "probe/1")
     assert "top-secret-code" not in str(line.__dict__)
+
+
+def test_probes_that_are_fine_do_not_fill_the_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    db.session.execute(sa.text("DELETE FROM signing_keys"))
+    db.session.commit()
+    with caplog.at_level(logging.INFO, logger="idp.access"):
+        client.get("/healthz")
+        client.get("/readyz")
+    assert [record.getMessage() for record in caplog.records if record.name == "idp.access"] == ["GET /readyz 503"]

@@ -64,23 +64,21 @@ def until(condition: Callable[[], Any], *, within_s: float = 20.0) -> None:
 def test_it_answers_keeps_connections_and_stops_cleanly(make_server: Make) -> None:
     server = make_server(metrics={"token": TOKEN}).start()
     with httpx.Client(base_url=server.url, trust_env=False) as http:
-        answers = [
-            http.get("/healthz?code=do-not-log-me", headers={"User-Agent": "x\u0085y".encode()}) for _ in range(5)
-        ]
+        answers = [http.get("/help?code=do-not-log-me", headers={"User-Agent": "x\u0085y".encode()}) for _ in range(5)]
         assert {answer.status_code for answer in answers} == {200}
         assert {answer.http_version for answer in answers} == {"HTTP/1.1"}
         assert len({answer.headers["X-Request-Id"] for answer in answers}) == 5
         connection = answers[0].extensions["network_stream"].get_extra_info("client_addr")
         assert {a.extensions["network_stream"].get_extra_info("client_addr") for a in answers} == {connection}
         text = http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
-    assert 'idp_http_requests_total{method="GET",route="/healthz",status="200"} 5.0' in text
+    assert 'idp_http_requests_total{method="GET",route="/help",status="200"} 5.0' in text
     until(lambda: "jobs" in server.idp("doctor").stdout)
     assert server.stop() == 0
     assert {"server.started", "server.stopped"} <= set(events(server))
     lines = log_lines(server)  # every line is JSON
-    assert [line for line in lines if line["logger"] == "idp.access" and line.get("route") == "/healthz"]
+    assert [line for line in lines if line["logger"] == "idp.access" and line.get("route") == "/help"]
     ids = {answer.headers["X-Request-Id"] for answer in answers}
-    assert {line["request_id"] for line in lines if line.get("route") == "/healthz"} >= ids
+    assert {line["request_id"] for line in lines if line.get("route") == "/help"} >= ids
     assert "do-not-log-me" not in server.log.read_text()
 
 
