@@ -8,12 +8,15 @@ it goes into tokens, logs and the audit. The number of sessions a person may hav
 and can end each (standards 7.121).
 
 `ended` is the one message that goes upward: sent as `ended.send("sessions", sub=…, sid=…, cause=…)` inside the caller's
-transaction whenever a session is ended on purpose. A session that merely expires sends nothing: relying applications keep
-their own clocks, and an idle provider window must not sign people out of the application they are working in.
+transaction, once a session, whatever ended it: on purpose, or because it idled or came to its absolute end (causes "idle" and
+"absolute"; noticed when its browser comes back, or by `sweep`, which a job calls every few seconds). Redis is not in the transaction: a session
+stays ended when the commit fails. Applications that keep working for a person slide the idle limit by `keep`.
 `all_ended` follows the single messages of `end_all`, also when no session was left: what outlives sessions may hang on it.
 """
 
-from idp.sessions.browser import all_ended, current, end, end_all, ended, renew, start
+from idp.sessions.browser import all_ended, current, end, end_all, ended, keep, renew, start, sweep
 from idp.sessions.store import SsoSession, choose, of
 
-__all__ = ["SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "of", "renew", "start"]
+__all__ = [
+    "SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "keep", "of", "renew", "start", "sweep",
+]  # fmt: skip

@@ -18,7 +18,9 @@ from idp.sessions.store import SsoSession
 
 COOKIE = "sso"
 
-ended = Signal("A session was ended on purpose: sent with sub, sid and cause, inside the caller's transaction.")
+ended = Signal(
+    "A session has ended, for whatever cause: sent with sub, sid and cause, inside the caller's transaction."
+)
 all_ended = Signal(
     "Every session of a person was ended on purpose, or there was none: sent with sub, cause and except_sid."
 )
@@ -90,8 +92,7 @@ def end(sid: str, *, cause: str) -> bool:
     sub = store.remove(sid)
     if sub is None:
         return False
-    audit.record(audit.Event.SESSION_ENDED, subject=sub, sid=sid, reason=cause)
-    ended.send("sessions", sub=sub, sid=sid, cause=cause)
+    _tell(sid, sub, cause)
     return True
 
 
@@ -102,6 +103,27 @@ def end_all(sub: str, *, cause: str, except_sid: str | None = None) -> int:
     return count
 
 
+def keep(sid: str) -> bool:
+    """Note that the person is at work in an application that this session signed them in to: the idle limit slides.
+
+    False when the session is over; its absolute end never moves.
+    """
+    return store.keep(sid)
+
+
+def sweep(*, limit: int = 500) -> int:
+    """End the sessions that idled or came to their absolute end without coming back; returns how many. Work of a job."""
+    expired = store.expire_due(limit=limit)
+    for one in expired:
+        _tell(one.sid, one.sub, one.cause)
+    return len(expired)
+
+
+def _tell(sid: str, sub: str, cause: str) -> None:
+    audit.record(audit.Event.SESSION_ENDED, subject=sub, sid=sid, reason=cause)
+    ended.send("sessions", sub=sub, sid=sid, cause=cause)
+
+
 def _read() -> SsoSession | None:
     sent = web.read_cookie(COOKIE) or ""
     sid, _, raw_secret = sent.partition(".")
@@ -109,7 +131,7 @@ def _read() -> SsoSession | None:
         return None
     found = store.touch(sid, crypto.digest(raw_secret))
     if isinstance(found, store.Expired):
-        audit.record(audit.Event.SESSION_ENDED, subject=found.sub, sid=sid, reason=found.cause)
+        _tell(sid, found.sub, found.cause)
         return None
     return found
 

@@ -2,11 +2,13 @@
 
 `sso:s:<sid>` is a hash with everything about one session, the secret's digest included: each change is one script on one key,
 so no interleaving revives an ended session, and Redis Cluster can hold it. `sso:of:<sub>` lists a person's sids (score: the
-absolute end); a stale entry there is harmless.
+absolute end); a stale entry there is harmless. `sso:ends` lists all sessions by the moment at which each ends if nobody uses it; using
+one does not touch the list, the sweep finds a session that was used and moves its entry ahead. An entry carries the subject, so
+that a session that Redis itself let go while no sweep ran still ends visibly.
 
 Times are epoch seconds with fractions. Expiry is decided here by the clock, never by the cookie's age (N-28, standards 7.120);
-Redis' own expiry only clears up. A session past its idle limit lingers an hour, so that the browser that comes back ends it
-visibly in the audit.
+Redis' own expiry only clears up. A session past its end lingers an hour, so that the sweep, or the browser that comes back
+before it, ends it visibly.
 """
 
 from __future__ import annotations
@@ -45,6 +47,32 @@ _TOUCH = kv.Script(
     """
 )
 
+_EXPIRE = kv.Script(
+    """
+    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at')
+    if not kept[1] then return {'gone', '0'} end
+    local now, idle_s = tonumber(ARGV[1]), tonumber(ARGV[2])
+    local idle_at, absolute_at = tonumber(kept[1]) + idle_s, tonumber(kept[2])
+    local cause = (absolute_at <= now and 'absolute') or (idle_at <= now and 'idle')
+    if not cause then return {'alive', string.format('%.6f', math.min(idle_at, absolute_at))} end
+    redis.call('DEL', KEYS[1])
+    return {cause, '0'}
+    """
+)
+
+_KEEP = kv.Script(
+    """
+    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at')
+    if not kept[1] then return 0 end
+    local now, idle_s, linger_s = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+    local left_s = tonumber(kept[2]) - now
+    if left_s <= 0 or now - tonumber(kept[1]) >= idle_s then return 0 end
+    if now > tonumber(kept[1]) then redis.call('HSET', KEYS[1], 'seen_at', ARGV[1]) end
+    redis.call('EXPIRE', KEYS[1], math.ceil(math.min(idle_s, left_s) + linger_s))
+    return 1
+    """
+)
+
 _END = kv.Script(
     """
     local sub = redis.call('HGET', KEYS[1], 'sub')
@@ -78,6 +106,7 @@ class Expired:
 
     sub: str
     cause: str
+    sid: str
 
 
 def save(session: SsoSession) -> None:
@@ -87,6 +116,7 @@ def save(session: SsoSession) -> None:
         pipe.zremrangebyscore(index, "-inf", clock.now().timestamp())
         pipe.zadd(index, {session.sid: session.expires_at.timestamp()})
         pipe.expire(index, settings().sessions.absolute_s + LINGER_S)
+        pipe.zadd(_ends(), {_entry(session.sid, session.sub): session.seen_at.timestamp() + idle_s})
         pipe.hset(_key(session.sid), mapping=cast(Any, _to_fields(session)))
         pipe.expire(_key(session.sid), idle_s + LINGER_S)
         pipe.execute()
@@ -98,9 +128,31 @@ def touch(sid: str, secret_digest: str) -> SsoSession | Expired | None:
     if not answer:
         return None
     if answer[0] == "expired":
-        kv.client().zrem(_index(answer[2]), sid)
-        return Expired(sub=answer[2], cause=answer[1])
+        return Expired(sub=answer[2], cause=answer[1], sid=sid) if _forget(sid, answer[2]) else None
     return _from_fields(sid, dict(zip(answer[::2], answer[1::2], strict=True)))
+
+
+def keep(sid: str) -> bool:
+    """Slide the idle limit of a session without its secret. False when it has ended or is past its end: nothing revives it."""
+    return bool(_KEEP([_key(sid)], [_now(), settings().sessions.idle_s, LINGER_S]))
+
+
+def expire_due(*, limit: int) -> list[Expired]:
+    """End sessions that are past their end and whose browser has not come back, at most `limit`; each is returned to one caller."""
+    now = clock.now().timestamp()
+    due: list[str] = kv.client().zrangebyscore(_ends(), "-inf", now, start=0, num=limit)  # type: ignore[assignment]
+    return [expired for entry in due if (expired := _expire(entry)) is not None]
+
+
+def _expire(entry: str) -> Expired | None:
+    sid, _, sub = entry.partition(" ")
+    found, ends_at = _EXPIRE([_key(sid)], [_now(), settings().sessions.idle_s])
+    if found == "alive":
+        kv.client().zadd(_ends(), {entry: float(ends_at)}, xx=True)
+        return None
+    if not _forget(sid, sub):
+        return None
+    return Expired(sub, "idle" if found == "gone" else found, sid)  # gone: Redis let it go before any sweep
 
 
 def change(session: SsoSession, **fields: str) -> bool:
@@ -118,7 +170,7 @@ def remove(sid: str) -> str | None:
     """End a session; return its subject, or None if it had ended before: of many callers one hears the subject."""
     sub: str | None = _END([_key(sid)])
     if sub:
-        kv.client().zrem(_index(sub), sid)
+        _forget(sid, sub)
     return sub
 
 
@@ -155,6 +207,20 @@ def _key(sid: str) -> str:
 
 def _index(sub: str) -> str:
     return kv.key("sso", "of", sub)
+
+
+def _ends() -> str:
+    return kv.key("sso", "ends")
+
+
+def _entry(sid: str, sub: str) -> str:
+    return f"{sid} {sub}"
+
+
+def _forget(sid: str, sub: str) -> bool:
+    """Take an ended session off both lists; True for the one caller who took it off that of the sweep, and so tells of the end."""
+    kv.client().zrem(_index(sub), sid)
+    return kv.client().zrem(_ends(), _entry(sid, sub)) == 1
 
 
 _TIMES = ("auth_time", "started_at", "seen_at", "expires_at", "chosen_at")

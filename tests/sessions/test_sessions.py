@@ -180,15 +180,76 @@ def test_using_a_session_slides_its_idle_limit_but_not_its_absolute_end(client: 
     assert client.get("/t/who").text == "-", "twelve hours are over, however busy the session was"
 
 
-def test_an_expired_session_is_written_down_when_its_browser_comes_back_and_signs_nobody_out(
+def reasons(sid: str) -> list[str | None]:
+    """Why a session ended, as the audit has it."""
+    db.session.commit()
+    return [entry.reason for entry in audit.search(audit.Query(sid=sid, event="session.ended")).entries]
+
+
+def test_o44_an_expired_session_is_told_and_written_down_when_its_browser_comes_back(
     client: FlaskClient, travel
 ) -> None:
     sid = client.get("/t/start/alice").text
     travel(900)
     with heard() as said:
         client.get("/t/who")
-    found = audit.search(audit.Query(sid=sid, event="session.ended")).entries
-    assert ([entry.reason for entry in found], said) == (["idle"], [])
+        client.get("/t/who")
+        assert sessions.sweep() == 0
+    assert (reasons(sid), said) == (["idle"], [{"sub": "alice", "sid": sid, "cause": "idle"}])
+
+
+def test_o44_the_sweep_ends_sessions_whose_browser_does_not_come_back(app, travel) -> None:
+    idle, busy = made(), made()
+    travel(600)
+    assert sessions.keep(busy.sid)
+    travel(301)
+    with heard() as said:
+        assert [sessions.sweep(), sessions.sweep()] == [1, 0]
+    assert said == [{"sub": "alice", "sid": idle.sid, "cause": "idle"}]
+    assert (reasons(idle.sid), reasons(busy.sid)) == (["idle"], [])
+    assert [one.sid for one in sessions.of("alice")] == [busy.sid]
+    travel(600)
+    assert sessions.sweep() == 1 and reasons(busy.sid) == ["idle"]
+
+
+def test_o44_the_sweep_finds_the_absolute_end_of_a_busy_session(app, travel) -> None:
+    session = made()
+    for _ in range(53):
+        travel(800)
+        assert sessions.keep(session.sid) and sessions.sweep() == 0
+    travel(800)
+    assert not sessions.keep(session.sid), "nothing moves the absolute end"
+    assert sessions.sweep() == 1 and reasons(session.sid) == ["absolute"]
+
+
+def test_o44_a_session_that_redis_let_go_still_ends_visibly(app) -> None:
+    session = made()
+    kv.client().delete(kv.key("sso", "s", session.sid))
+    with clock.travel(901), heard() as said:
+        assert sessions.sweep() == 1
+    assert said == [{"sub": "alice", "sid": session.sid, "cause": "idle"}]
+
+
+def test_keeping_revives_nothing(app, travel) -> None:
+    ended, idle = made(), made()
+    sessions.end(ended.sid, cause="user")
+    travel(900)
+    assert not sessions.keep(ended.sid) and not sessions.keep(idle.sid) and not sessions.keep("unknown")
+    assert sessions.of("alice") == []
+
+
+def test_a_session_that_was_ended_on_purpose_is_not_swept(app, travel) -> None:
+    sessions.end(made().sid, cause="user")
+    travel(901)
+    assert sessions.sweep() == 0
+
+
+def test_20_sweeps_at_once_end_each_session_once(app) -> None:
+    wanted = {made().sid for _ in range(5)}
+    db.session.commit()
+    with clock.travel(901):
+        found = in_threads(20, app, lambda _: [one.sid for one in store.expire_due(limit=100)])
+    assert sorted(sid for sids in found for sid in sids) == sorted(wanted)
 
 
 def test_an_expired_session_is_not_listed(app, travel) -> None:
