@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from idp import audit, authn, clients, sessions, web
+from idp import audit, authn, clients, oauth, sessions, web
 from idp.audit import Entry, Query
 from idp.authn import Demand, guard
 from idp.authn.factors import recovery_code
@@ -28,6 +28,7 @@ def home() -> Response:
         sessions=sessions.of(user.sub),
         apps=_apps(),
         recent=[_told(entry) for entry in audit.search(Query(subject=user.sub, event="login.*"), limit=RECENT).entries],
+        consents=_consents(user),
         codes_left=_codes_running_low(user),
         password_url="/account/password",  # noqa: S106
     )
@@ -43,6 +44,17 @@ def end_session() -> Response:
     if sid not in {one.sid for one in sessions.of(user.sub)}:
         raise NotFound("This session has ended already.")
     sessions.end(sid, cause="user")
+    return web.see_other("/")
+
+
+@pages.post("/consents/revoke")
+@web.csrf_protected
+@guard.login_required
+def revoke_consent() -> Response:
+    """Take back what an application was allowed; all that it was given ends at once (7.55)."""
+    _, user = _mine()
+    if not oauth.consent.revoke(user.sub, web.single("client_id"), actor=user.sub):
+        raise NotFound("This application has no permission any more.")
     return web.see_other("/")
 
 
@@ -72,6 +84,21 @@ def _apps() -> list[dict[str, str]]:
     """Services of the house that have a page to open."""
     known = clients.search(limit=100).clients
     return [{"name": one.client_name, "url": one.client_uri} for one in known if one.first_party and one.client_uri]
+
+
+def _consents(user: User) -> list[dict[str, object]]:
+    """What this person allowed to other people's applications that still exist."""
+    known = [(given, clients.find(given.client_id)) for given in oauth.consent.of(user.sub)]
+    return [
+        {
+            "client_id": given.client_id,
+            "name": client.client_name,
+            "since": given.granted_at,
+            "scopes": [oauth.resources.sentence(scope) for scope in given.scopes],
+        }
+        for given, client in known
+        if client
+    ]
 
 
 def _told(entry: Entry) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from idp import clients, sessions
+from idp import clients, clock, oauth, sessions
 from idp.authn.factors import password, recovery_code
 from idp.db import db
 from idp.users import User
@@ -122,3 +122,29 @@ def test_the_password_is_changed_after_a_fresh_proof(home: Browser, user: User, 
 
 def test_attack_79_odd_addresses_are_not_the_page(home: Browser) -> None:
     assert [home.client.get(path).status_code for path in ("/x.css", "/account/password/x.css")] == [404, 404]
+
+
+def test_attack_55_a_permission_is_shown_and_taken_back_with_all_that_hung_on_it(
+    app: Flask, home: Browser, user: User, audit_trail
+) -> None:
+    make_client("footpath", first_party=False)
+    client_id = clients.search("footpath").clients[0].client_id
+    asked = oauth.resources.Asked(("openid", "claims.read"), ())
+    family = oauth.tokens.open_family(
+        sessions.of(user.sub)[0], client_id=client_id, granted=asked, claims={}, offline=True
+    )
+    allowed = oauth.consent.ConsentRow(
+        sub=user.sub, client_id=client_id, scopes=["claims.read"], granted_at=clock.now()
+    )
+    db.session.add(allowed)
+    db.session.commit()
+
+    page = home.get("/")
+    assert "footpath" in page.answer.text and "See claims and their status" in page.answer.text
+    page.post("/consents/revoke", client_id=client_id)
+    assert "footpath" not in home.get("/").answer.text
+    assert oauth.consent.of(user.sub) == []
+    found = oauth.tokens.find_family(family.id)
+    assert found and not found.is_live
+    assert "consent.revoked" in audit_trail
+    assert home.get("/").post("/consents/revoke", client_id=client_id).answer.status_code == 404
