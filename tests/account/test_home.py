@@ -140,6 +140,7 @@ def test_attack_55_a_permission_is_shown_and_taken_back_with_all_that_hung_on_it
     db.session.commit()
 
     page = home.get("/")
+    token = page.csrf()
     assert "footpath" in page.answer.text and "See claims and their status" in page.answer.text
     page.post("/consents/revoke", client_id=client_id)
     assert "footpath" not in home.get("/").answer.text
@@ -147,4 +148,4 @@ def test_attack_55_a_permission_is_shown_and_taken_back_with_all_that_hung_on_it
     found = oauth.tokens.find_family(family.id)
     assert found and not found.is_live
     assert "consent.revoked" in audit_trail
-    assert home.get("/").post("/consents/revoke", client_id=client_id).answer.status_code == 404
+    assert page.post("/consents/revoke", client_id=client_id, csrf=token).answer.status_code == 404
