@@ -1,4 +1,5 @@
-"""jobs — what must happen without anybody asking: seal the audit, send mail, rotate signing keys, forget what has expired.
+"""jobs — what must happen without anybody asking: seal the audit, send mail, end idle sessions, tell applications of sessions that
+ended, rotate signing keys, forget what has expired.
 
 `idp serve` runs them in its parent process, one thread each, and so once a node. Several nodes may run them side by side: each room
 claims its work by a lock or by one conditional statement. A job that fails is logged and tried again with growing waits; when it last
@@ -18,7 +19,7 @@ from typing import Any
 
 from flask import Flask
 
-from idp import audit, clock, config, keys, kv, mail, metrics, oauth
+from idp import audit, clock, config, keys, kv, mail, metrics, oauth, sessions
 from idp.db import committing, db
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,14 @@ class Job:
 
 def purge() -> int:
     """Forget what has expired, room by room; returns the number of rows."""
-    return oauth.tokens.prune() + mail.forget_old()
+    return oauth.tokens.prune() + oauth.backchannel.prune() + mail.forget_old()
 
 
 JOBS = (
     Job("audit-seal", lambda settings: settings.audit.seal_interval_s, lambda: audit.seal()),
     Job("mail", lambda settings: 2.0, lambda: mail.deliver_pending()),
+    Job("sessions", lambda settings: 5.0, lambda: sessions.sweep()),
+    Job("logout", lambda settings: 1.0, lambda: oauth.backchannel.deliver_pending()),
     Job("keys", lambda settings: 3600.0, lambda: keys.keep_fresh()),
     Job("purge", lambda settings: 600.0, purge),
 )

@@ -23,6 +23,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, issuing.py |
 | OIDC Core 3.1.2.4, 11 consent, offline access | consent.py |
 | OIDC RP-Initiated Logout; end of sessions | logout.py |
+| OIDC Back-Channel Logout | backchannel.py (outbox, logout token), backchannel_wire.py |
 
 params.py reads requests, errors.py lists what is refused beside Authlib's own errors, views.py has the routes.
 """
@@ -32,9 +33,9 @@ from __future__ import annotations
 from flask import Flask
 
 from idp import sessions
-from idp.oauth import consent, logout, server, tokens, views
+from idp.oauth import backchannel, consent, logout, server, tokens, views
 
-__all__ = ["consent", "install", "tokens"]
+__all__ = ["backchannel", "consent", "install", "tokens"]
 
 
 def install(app: Flask) -> None:

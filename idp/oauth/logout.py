@@ -15,13 +15,16 @@ from flask import Response, request
 
 from idp import audit, clients, keys, sessions, users, web
 from idp.clients import Client
-from idp.oauth import params, tokens
+from idp.oauth import backchannel, params, tokens
 from idp.oauth.errors import Unproven
 from idp.oauth.params import Params
 from idp.sessions import SsoSession
 
 PARAMETERS = ("id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
-FINAL = frozenset({"user_disabled", "password_reset", "password_changed"})  # causes that spare nothing
+
+# Causes that spare nothing. After every other one, what the person wanted to outlive the session (`offline_access`) lives on (O-41):
+# a sign-out here or elsewhere, somebody else signing in on this browser, and a session that idled or came to its absolute end (X-12).
+FINAL = frozenset({"user_disabled", "password_reset", "password_changed", "password_replaced"})
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def _repeated(sent: Params) -> dict[str, str]:
 
 
 def on_session_ended(_sender: object, *, sub: str, sid: str, cause: str, **_: Any) -> None:
-    """End what was issued on a session: all of it, or, after a plain sign-out, all but what the person wanted to outlive it."""
+    """End what was issued on a session, as the cause has it, and tell the applications, whatever the cause (O-44)."""
+    backchannel.stage(sub=sub, sid=sid, cause=cause)
     ended = tokens.revoke_of_session(sid, because=cause, offline_too=cause in FINAL)
     if ended:
         audit.record(audit.Event.TOKEN_REVOKED, subject=sub, sid=sid, reason=cause, families=ended)

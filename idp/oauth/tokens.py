@@ -203,6 +203,12 @@ def revoke_of_person(sub: str, *, because: str, client_id: str | None = None, ex
     return _revoke(which, because)
 
 
+def clients_of_session(sid: str) -> list[str]:
+    """Return the clients that took part in an SSO session, whether or not their family still lives."""
+    which = select(_FAMILIES.c.client_id).where(_FAMILIES.c.sid == sid).distinct()
+    return sorted(_execute(which).scalars())
+
+
 def prune() -> int:
     """Forget families that ended more than a day ago, and their refresh tokens; returns how many."""
     long_ago = clock.now() - timedelta(days=1)

@@ -7,7 +7,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTokenGrant
 
-from idp import audit
+from idp import audit, sessions
 from idp.oauth import issuing, resources, tokens
 from idp.oauth.resources import Asked
 from idp.oauth.tokens import RefreshToken
@@ -33,6 +33,8 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
         audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
         raw_refresh_token = tokens.rotate(token)
+        if not family.offline:
+            sessions.keep(family.sid)  # the person is at work in this application: their sign-in here does not idle
         said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token)
         audit.record(
             audit.Event.TOKEN_REFRESHED,
