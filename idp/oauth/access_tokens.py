@@ -1,7 +1,7 @@
 """Access tokens that come back to us: at UserInfo, introspection and revocation (RFC 9068 section 4).
 
 A signed token is good until `exp` wherever it is checked offline. Here it is also held against its family and against the list
-of single tokens that were revoked, which Redis keeps until they would have expired.
+of single tokens that were revoked, which Redis keeps until they would have expired. An opaque one is good while Redis knows it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from idp import clients, clock, keys, kv
-from idp.oauth import issuing, tokens
+from idp.oauth import issuing, opaque, tokens
 from idp.oauth.tokens import Family
 
 
@@ -31,14 +31,17 @@ def read(raw_token: str) -> tuple[dict[str, Any], Family | None] | None:
 
 def verify(raw_token: str) -> dict[str, Any] | None:
     """Return the claims of an access token of ours that has not expired, revoked or not; None for anything else."""
+    if "." not in raw_token:
+        return opaque.find(raw_token)
     try:
         return keys.verify(raw_token, typ=issuing.ACCESS_TOKEN_TYPE, unexpired=True)
     except keys.InvalidToken:
         return None
 
 
-def revoke(claims: dict[str, Any]) -> None:
+def revoke(raw_token: str, claims: dict[str, Any]) -> None:
     """Let one access token die before its time."""
+    opaque.drop(raw_token)
     kv.client().set(_key(claims), "1", ex=max(1, claims["exp"] - clock.epoch()))
 
 

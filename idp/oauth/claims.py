@@ -31,7 +31,20 @@ Requested = dict[str, Any] | None  # the `claims` parameter, as authorization_re
 
 def claims_supported() -> list[str]:
     """Return every claim that an ID token or UserInfo may hold, for discovery."""
-    of_token = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid", "session_expiry")
+    of_token = (
+        "iss",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "nonce",
+        "acr",
+        "amr",
+        "azp",
+        "at_hash",
+        "sid",
+        "session_expiry",
+    )
     return [*of_token, *(claim for claims in SCOPE_CLAIMS.values() for claim in claims)]
 
 

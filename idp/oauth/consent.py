@@ -51,10 +51,13 @@ def scopes_of(request: AuthorizationRequest) -> tuple[str, ...]:
 
 
 def owed(request: AuthorizationRequest, client: Client, remembered: Iterable[str], *, agreed: bool) -> bool:
-    """Decide whether the person must be asked. Pure; `agreed`: they said yes to this very request."""
+    """Decide whether the person must be asked. Pure; `agreed`: they said yes to this very request.
+
+    Authorization details are about one thing, not about a kind of thing: no earlier yes covers them.
+    """
     if agreed or client.first_party:
         return False
-    if "consent" in request.prompt:
+    if "consent" in request.prompt or request.authorization_details:
         return True
     provable = not client.is_public or clients.identity_is_provable(request.reply.redirect_uri)
     return not provable or not set(scopes_of(request)) <= set(remembered)

@@ -1,7 +1,8 @@
 """Token introspection (RFC 7662): a protected resource asks whether a token is alive.
 
 Answers to its own tokens, and to those made for the resources that it `serves`; anything else is `active: false` without a reason,
-so that nobody learns what a stolen token is good for (F-21, attacks 57, 58).
+so that nobody learns what a stolen token is good for (F-21, attacks 57, 58). A resource that wants to prove later what it was told
+asks for a signed answer with its Accept header (RFC 9701).
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, UnauthorizedClientError
 from flask import Response, request
 
+from idp import clock, keys
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import access_tokens, client_auth, params, server, tokens
+from idp.oauth import access_tokens, client_auth, params, server, subjects, tokens
 from idp.oauth.params import Params
 
 INACTIVE = {"active": False}
+SIGNED = "application/token-introspection+jwt"
+TYPE = "token-introspection+jwt"
 
 
 def respond() -> Response:
@@ -31,21 +35,21 @@ def respond() -> Response:
         raw_token = sent.get("token")
         if raw_token is None:
             raise InvalidRequestError("token is missing.")
-        return server.answer(_describe(raw_token, client))
+        told = _describe(raw_token, client)
+        return _signed(told, client) if _wants_signed() else server.answer(told)
     except OAuth2Error as error:
         return server.refuse(error, sent)
 
 
 def _describe(raw_token: str, client: Client) -> dict[str, Any]:
-    """token_type_hint is only a hint: the two kinds cannot be mistaken for each other."""
-    return _access_token(raw_token, client) if "." in raw_token else _refresh_token(raw_token, client)
-
-
-def _access_token(raw_token: str, client: Client) -> dict[str, Any]:
+    """token_type_hint is only a hint (section 2.1): what a token is, we see."""
     found = access_tokens.read(raw_token)
-    if found is None or (client.client_id != found[0]["client_id"] and found[0]["aud"] not in client.serves):
+    if found is None:
+        return _refresh_token(raw_token, client)
+    claims = found[0]
+    if client.client_id != claims["client_id"] and claims["aud"] not in client.serves:
         return INACTIVE
-    return {"active": True, "token_type": "Bearer"} | found[0]
+    return {"active": True, "token_type": "Bearer"} | claims
 
 
 def _refresh_token(raw_token: str, client: Client) -> dict[str, Any]:
@@ -56,7 +60,26 @@ def _refresh_token(raw_token: str, client: Client) -> dict[str, Any]:
         "active": True,
         "iss": settings().server.issuer,
         "client_id": found.family.client_id,
-        "sub": found.family.sub,
+        "sub": subjects.of(client, found.family.sub),
         "scope": found.family.scope,
         "exp": int(found.expires_at.timestamp()),
     }
+
+
+def _wants_signed() -> bool:
+    """RFC 9701 section 4: the caller names the media type; a wildcard gets JSON as ever."""
+    return any(kind == SIGNED and quality > 0 for kind, quality in request.accept_mimetypes)
+
+
+def _signed(told: dict[str, Any], client: Client) -> Response:
+    """RFC 9701 section 5: the answer stands in one claim, addressed to who asked; its own `typ` keeps it from passing for a token."""
+    body = {
+        "iss": settings().server.issuer,
+        "aud": client.client_id,
+        "iat": clock.epoch(),
+        "token_introspection": told,
+    }
+    alg = client.introspection_signed_response_alg or client.id_token_signed_response_alg
+    response = Response(keys.sign(body, typ=TYPE, alg=alg), content_type=SIGNED)
+    response.headers.extend(server.NO_STORE)
+    return response

@@ -14,7 +14,7 @@ from authlib.oidc.core.util import create_half_hash
 from idp import clock, crypto, keys
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import claims, resources
+from idp.oauth import authorization_details, claims, opaque, resources, subjects
 from idp.oauth.resources import Audience
 from idp.oauth.tokens import Family
 
@@ -29,12 +29,13 @@ def answer(
 
     Raises InvalidGrantError when the person is gone or disabled.
     """
-    access_token = _access_token_of_person(client, family, audience)
+    access_token = access_token_of_person(client, family, audience)
     said: dict[str, Any] = {
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": audience.lifetime_s,
-    } | _scope(audience)
+    }
+    said |= _scope(audience) | _details(family, audience)
     scopes = () if audience.is_userinfo else family.granted.scopes
     names = claims.wanted(scopes, family.claims, "id_token", client)
     person = claims.of_person(family.sub, names)
@@ -43,7 +44,7 @@ def answer(
     if raw_refresh_token is not None:
         said["refresh_token"] = raw_refresh_token
     if resources.OPENID in family.granted.scopes:
-        said["id_token"] = _id_token(client, family, person, access_token=access_token, nonce=nonce)
+        said["id_token"] = id_token(client, family, person, access_token=access_token, nonce=nonce)
     return said
 
 
@@ -54,10 +55,15 @@ def answer_to_machine(client: Client, audience: Audience) -> dict[str, Any]:
     """
     body = _common(client, audience) | {"sub": f"client:{client.client_id}", "jti": crypto.random_token(16)}
     return {
-        "access_token": keys.sign(body, typ=ACCESS_TOKEN_TYPE, alg=audience.alg),
+        "access_token": write(body, audience),
         "token_type": "Bearer",
         "expires_in": audience.lifetime_s,
     } | _scope(audience)
+
+
+def write(body: dict[str, Any], audience: Audience) -> str:
+    """Write an access token as its resource wants it: signed (RFC 9068), or opaque."""
+    return opaque.issue(body) if audience.opaque else keys.sign(body, typ=ACCESS_TOKEN_TYPE, alg=audience.alg)
 
 
 def family_of(jti: str) -> str | None:
@@ -66,16 +72,17 @@ def family_of(jti: str) -> str | None:
     return family_id if dot else None
 
 
-def _access_token_of_person(client: Client, family: Family, audience: Audience) -> str:
+def access_token_of_person(client: Client, family: Family, audience: Audience) -> str:
+    """Write an access token of a family for one audience (RFC 9068)."""
     body = _common(client, audience) | {
-        "sub": family.sub,
+        "sub": subjects.of(client, family.sub),
         "jti": f"{family.id}.{crypto.random_token(16)}",
         "auth_time": int(family.auth_time.timestamp()),
         "acr": family.acr,
         "amr": list(family.amr),
         "sid": family.sid,
     }
-    return keys.sign(body, typ=ACCESS_TOKEN_TYPE, alg=audience.alg)
+    return write(body | _details(family, audience), audience)
 
 
 def _common(client: Client, audience: Audience) -> dict[str, Any]:
@@ -94,12 +101,29 @@ def _scope(audience: Audience) -> dict[str, str]:
     return {"scope": " ".join(audience.scopes)} if audience.scopes else {}
 
 
-def _id_token(client: Client, family: Family, person: dict[str, Any], *, access_token: str, nonce: str | None) -> str:
-    """At a refresh `nonce` is absent and `auth_time` the old one (OIDC Core 12.2)."""
+def _details(family: Family, audience: Audience) -> dict[str, Any]:
+    """RFC 9396 sections 7 and 9: what this access token may do beside its scopes, told to the client and to the resource."""
+    details = authorization_details.of_resource(family.authorization_details, audience.identifier)
+    return {authorization_details.NAME: details} if details else {}
+
+
+def id_token(
+    client: Client,
+    family: Family,
+    person: dict[str, Any],
+    *,
+    access_token: str | None,
+    nonce: str | None,
+    raw_code: str | None = None,
+) -> str:
+    """Write an ID token; what travels beside it through the browser is bound to it by its hash (OIDC Core 3.3.2.11).
+
+    At a refresh `nonce` is absent and `auth_time` the old one (OIDC Core 12.2).
+    """
     now, alg = clock.epoch(), client.id_token_signed_response_alg
     body = person | {
         "iss": settings().server.issuer,
-        "sub": family.sub,
+        "sub": subjects.of(client, family.sub),
         "aud": client.client_id,
         "azp": client.client_id,
         "iat": now,
@@ -108,8 +132,11 @@ def _id_token(client: Client, family: Family, person: dict[str, Any], *, access_
         "acr": family.acr,
         "amr": list(family.amr),
         "sid": family.sid,
-        "at_hash": create_half_hash(access_token, alg).decode(),
     }
+    beside = {"at_hash": access_token, "c_hash": raw_code}
+    body |= {name: create_half_hash(raw, alg).decode() for name, raw in beside.items() if raw is not None}
     if nonce is not None:
         body["nonce"] = nonce
+    if family.session_expires_at is not None:
+        body["session_expiry"] = int(family.session_expires_at.timestamp())
     return keys.sign(body, typ=ID_TOKEN_TYPE, alg=alg)

@@ -25,6 +25,8 @@ IDENTITY_SCOPES = {
     OPENID: "Know that it is you",
     "profile": "See your name",
     "email": "See your e-mail address",
+    "address": "See your postal address",
+    "phone": "See your telephone number",
     "provider": "See your NPI and your roles",
     OFFLINE: "Keep access while you are not signed in",
 }
@@ -46,6 +48,7 @@ class Audience:
     scopes: tuple[str, ...]
     lifetime_s: int
     alg: str
+    opaque: bool = False
 
     @property
     def is_userinfo(self) -> bool:
@@ -154,4 +157,6 @@ def _audience(identifier: str, scopes: tuple[str, ...]) -> Audience:
     owned = tuple(scope for scope in scopes if owner(scope) == identifier and scope != OFFLINE)
     found = next((resource for resource in settings().resources if resource.identifier == identifier), None)
     lifetime_s = found.access_token_s if found and found.access_token_s else oauth.access_token_s
-    return Audience(identifier, owned, lifetime_s, (found.alg if found else None) or oauth.signing_algs[0])
+    alg = (found.alg if found else None) or oauth.signing_algs[0]
+    wanted = found.token_format if found else oauth.userinfo_token_format
+    return Audience(identifier, owned, lifetime_s, alg, opaque=wanted == "opaque")

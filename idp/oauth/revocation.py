@@ -6,13 +6,15 @@ answered like all others and nothing happens to them (F-21, attack 59).
 
 from __future__ import annotations
 
+from typing import Any
+
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Response, request
 
 from idp import audit
 from idp.clients import Client
-from idp.oauth import access_tokens, client_auth, params, server, tokens
+from idp.oauth import access_tokens, client_auth, issuing, params, server, tokens
 from idp.oauth.params import Params
 
 
@@ -32,19 +34,25 @@ def respond() -> Response:
 
 
 def _revoke(raw_token: str, client: Client) -> None:
-    if "." in raw_token:
-        _revoke_access_token(raw_token, client)
+    """token_type_hint is only a hint (section 2.1): what a token is, we see."""
+    claims = access_tokens.verify(raw_token)
+    if claims is not None:
+        _revoke_access_token(raw_token, claims, client)
     else:
         _revoke_refresh_token(raw_token, client)
 
 
-def _revoke_access_token(raw_token: str, client: Client) -> None:
-    claims = access_tokens.verify(raw_token)
-    if claims is None or claims["client_id"] != client.client_id:
+def _revoke_access_token(raw_token: str, claims: dict[str, Any], client: Client) -> None:
+    if claims["client_id"] != client.client_id:
         return
-    access_tokens.revoke(claims)
+    access_tokens.revoke(raw_token, claims)
+    family = tokens.find_family(issuing.family_of(claims["jti"]) or "")
     audit.record(
-        audit.Event.TOKEN_REVOKED, subject=claims["sub"], client_id=client.client_id, reason="asked", jti=claims["jti"]
+        audit.Event.TOKEN_REVOKED,
+        subject=family.sub if family else claims["sub"],  # never a pairwise one: the trail speaks of people
+        client_id=client.client_id,
+        reason="asked",
+        jti=claims["jti"],
     )
 
 

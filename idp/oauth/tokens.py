@@ -9,6 +9,7 @@ Only statements of SQLAlchemy Core stand here: this is the busiest path of the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,6 +48,8 @@ class FamilyRow(db.Model):  # type: ignore[name-defined,misc]
     auth_time: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)  # no refresh token of it lives longer
+    authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)  # RFC 9396
+    session_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of the SSO session, as it began (O-45)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_because: Mapped[str | None] = mapped_column(String(64))
 
@@ -102,6 +105,8 @@ class Family:
     expires_at: datetime
     revoked_at: datetime | None
     revoked_because: str | None
+    authorization_details: tuple[dict[str, Any], ...] = ()
+    session_expires_at: datetime | None = None
 
     @property
     def granted(self) -> Asked:
@@ -147,7 +152,13 @@ class RefreshToken:
 
 
 def open_family(
-    session: SsoSession, *, client_id: str, granted: Asked, claims: dict[str, Any], offline: bool
+    session: SsoSession,
+    *,
+    client_id: str,
+    granted: Asked,
+    claims: dict[str, Any],
+    offline: bool,
+    authorization_details: Sequence[dict[str, Any]] = (),
 ) -> Family:
     """Begin a family when its code is issued: from then on everything that ends the session finds it.
 
@@ -169,6 +180,8 @@ def open_family(
         "auth_time": session.auth_time,
         "created_at": now,
         "expires_at": limit if offline else min(limit, session.expires_at),
+        "authorization_details": list(authorization_details) or None,
+        "session_expires_at": session.expires_at,
         "revoked_at": None,
         "revoked_because": None,
     }
@@ -284,4 +297,6 @@ def _family(row: Any) -> Family:
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
         revoked_because=row["revoked_because"],
+        authorization_details=tuple(row["authorization_details"] or ()),
+        session_expires_at=row["session_expires_at"],
     )

@@ -1,4 +1,7 @@
-"""UserInfo: what a client may know about the person who signed in (OIDC Core 5.3, RFC 6750)."""
+"""UserInfo: what a client may know about the person who signed in (OIDC Core 5.3, RFC 6750).
+
+JSON, or a signed JWT for a client that registered `userinfo_signed_response_alg` (section 5.3.2).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6750 import InsufficientScopeError
 from flask import Response, request
 
-from idp import clients
-from idp.oauth import access_tokens, claims, params, resources, server
+from idp import clients, clock, keys
+from idp.clients import Client
+from idp.config import settings
+from idp.oauth import access_tokens, claims, params, resources, server, subjects
 from idp.oauth.errors import quotable
 
 
@@ -26,20 +31,32 @@ def respond() -> Response:
         return _challenge(401, "invalid_token", "The access token is expired, revoked, or not for this endpoint.")
     if not said:
         return _challenge(403, InsufficientScopeError.error, "The access token lacks the scope openid.")
-    return server.answer(said)
+    client, told = said
+    if client.userinfo_signed_response_alg:
+        return _signed(client, told)
+    return server.answer(told)
 
 
-def _claims(raw_token: str) -> dict[str, Any] | None:
-    """Return the claims; None for a token that is not good here, nothing for one without the scope openid."""
+def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
+    """Return who asks and the claims; None for a token that is not good here, nothing for one without the scope openid."""
     token, family = access_tokens.read(raw_token) or ({}, None)
     if family is None or token["aud"] != resources.userinfo():
         return None
     scopes = token.get("scope", "").split()
     if resources.OPENID not in scopes:
-        return {}
-    names = claims.wanted(scopes, family.claims, "userinfo", clients.get(family.client_id))
-    person = claims.of_person(family.sub, names)
-    return None if person is None else {"sub": family.sub} | person
+        return ()
+    client = clients.get(family.client_id)
+    person = claims.of_person(family.sub, claims.wanted(scopes, family.claims, "userinfo", client))
+    return None if person is None else (client, {"sub": subjects.of(client, family.sub)} | person)
+
+
+def _signed(client: Client, told: dict[str, Any]) -> Response:
+    """Section 5.3.2: `iss` and `aud` bind the answer. It has no `exp`, so that nobody takes it for an ID token (RFC 8725 3.12)."""
+    body = told | {"iss": settings().server.issuer, "aud": client.client_id, "iat": clock.epoch()}
+    raw_jwt = keys.sign(body, typ="JWT", alg=client.userinfo_signed_response_alg)
+    response = Response(raw_jwt, content_type="application/jwt")
+    response.headers.extend(server.NO_STORE)
+    return response
 
 
 def _bearer_token() -> str | None:

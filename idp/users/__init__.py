@@ -6,10 +6,12 @@ checks.py       what the other fields may hold
 model.py        the tables
 people.py       create, find, disable, enable
 profile.py      change names, roles, addresses
+contact.py      telephone number and postal address
 search.py       pages of people
 csv_import.py   many people at once, with a report per line
 """
 
+from idp.users.contact import ADDRESS, set_contact
 from idp.users.csv_import import COLUMNS, Line, import_csv
 from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, SUBJECT_PREFIX, User, UserEmail
 from idp.users.names import canonical_username
@@ -20,6 +22,7 @@ from idp.users.search import Page, active_administrators, search
 
 __all__ = [
     "ACTIVE",
+    "ADDRESS",
     "ADMINISTRATOR",
     "COLUMNS",
     "DISABLED",
@@ -43,6 +46,7 @@ __all__ = [
     "remove_email",
     "rename",
     "search",
+    "set_contact",
     "set_roles",
     "update",
     "valid_npi",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp import clock, crypto
-from idp.db import UtcDateTime, db
+from idp.db import Json, UtcDateTime, db
 
 ACTIVE = "active"
 DISABLED = "disabled"
@@ -38,6 +39,7 @@ class User(db.Model):  # type: ignore[name-defined,misc]
     npi: Mapped[str | None] = mapped_column(String(10), unique=True)
     locale: Mapped[str | None] = mapped_column(String(35))  # BCP 47
     zoneinfo: Mapped[str | None] = mapped_column(String(64))  # IANA name
+    contact: Mapped[dict[str, Any] | None] = mapped_column(Json)  # phone_number, address …: see contact.py
     status: Mapped[str] = mapped_column(String(16), default=ACTIVE)
     status_reason: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)

@@ -180,7 +180,13 @@ def setup() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def signing_keys(migrated_sqlite: Path, kv_url: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Rows of real signing keys, made once: an RSA key takes a second."""
-    folder = tmp_path_factory.mktemp("signing-keys")
+    return make_signing_keys(migrated_sqlite, kv_url, tmp_path_factory.mktemp("signing-keys"))
+
+
+def make_signing_keys(
+    migrated_sqlite: Path, kv_url: str, folder: Path, *, algs: tuple[str, ...] = ("ES256", "RS256")
+) -> list[dict[str, Any]]:
+    """Make keys of these algorithms, and return their rows."""
     shutil.copy(migrated_sqlite, folder / "keys.db")
     settings = make_settings(
         database_url=f"sqlite:///{folder / 'keys.db'}",
@@ -188,6 +194,7 @@ def signing_keys(migrated_sqlite: Path, kv_url: str, tmp_path_factory: pytest.Te
         prefix="signing-keys:",
         folder=folder,
         secrets={"sealing_keys": (SEALING_KEY,)},
+        oauth={"signing_algs": algs},
     )
     app = idp.create_app(settings)
     with app.app_context():
