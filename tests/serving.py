@@ -33,7 +33,7 @@ def free_port() -> int:
 def write_config(folder: Path, *, database_url: str, redis_url: str, port: int, **sections: dict[str, Any]) -> Path:
     """A configuration in development mode; `sections` adds or changes settings: limits={"global_per_minute": 9}."""
     wanted: dict[str, dict[str, Any]] = {
-        "server": {"issuer": f"http://localhost:{port}", "port": port, "workers": 2, "drain_s": 15},
+        "server": {"issuer": f"http://localhost:{port}", "port": port, "workers": 2, "drain_s": 30},
         "database": {"url": database_url},
         "redis": {"url": redis_url, "prefix": f"s{os.getpid()}:{next(_numbers)}:"},
         "secrets": {"sealing_keys": [fresh_key("s1")], "peppers": [fresh_key("p1")]},
@@ -78,7 +78,7 @@ class Server:
         assert self.process is not None
         return self.process.pid
 
-    def start(self, *, within_s: float = 40.0) -> Server:
+    def start(self, *, within_s: float = 150.0) -> Server:
         """Start and wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -91,7 +91,7 @@ class Server:
         self.wait_until_ready(within_s=within_s)
         return self
 
-    def wait_until_ready(self, *, within_s: float = 40.0) -> None:
+    def wait_until_ready(self, *, within_s: float = 150.0) -> None:
         deadline = time.monotonic() + within_s
         while not self.is_ready():
             assert self.process is not None
@@ -119,7 +119,7 @@ class Server:
         """Run `idp serve` where it is expected to end by itself."""
         return subprocess.run(
             [*IDP, "--config", str(self.config_file), "serve"],
-            capture_output=True, text=True, env=clean_environment(), timeout=60,
+            capture_output=True, text=True, env=clean_environment(), timeout=180,
         )  # fmt: skip
 
     def workers(self) -> list[int]:
@@ -132,7 +132,7 @@ class Server:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, *, within_s: float = 30.0) -> int:
+    def stop(self, *, within_s: float = 90.0) -> int:
         """SIGTERM; the exit status."""
         assert self.process is not None
         if self.process.poll() is None:

@@ -9,12 +9,14 @@ from typing import Any, TextIO
 import click
 
 from idp import clients
+from idp.cli import registration
 from idp.cli.base import State, actor, confirm, takes_state, yes_option
 from idp.cli.failures import Failure, Group
 from idp.cli.output import facts, plain, table
 
 _KEEP = "Write the secret down now: nobody can read it again, only `idp client rotate-secret` makes another."
 _COLUMNS = ("client_id", "client_name", "application_type", "grant_types", "first_party")
+_DELIVERIES = ("created_at", "client_id", "sid", "cause", "outcome", "attempts", "next_attempt_at", "last_error")
 
 
 @click.group("client", cls=Group)
@@ -22,11 +24,15 @@ def group() -> None:
     """Register and manage relying applications."""
 
 
+group.add_command(registration.group)
+
+
 @group.command("create")
 @click.option("--name", "client_name", help="What people read on the consent page.")
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where answers go, exactly. Several: repeat it.")
 @click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", multiple=True, help="Where sign-out may lead.")
 @click.option("--backchannel-logout-uri", help="Is told by the server when a session ends.")
+@click.option("--frontchannel-logout-uri", help="Is opened in the person's browser when they sign out.")
 @click.option("--scope", help='What it may ask for: "openid profile email claims.read".')
 @click.option("--resource", "resources", multiple=True, help="Protected resource that it may have tokens for.")
 @click.option("--grant-type", "grant_types", multiple=True, help="authorization_code by default; repeat for several.")
@@ -135,6 +141,26 @@ def delete(state: State, client_id: str, yes: bool) -> None:
     with state.work():
         clients.delete(client_id, actor=actor())
     state.show({"client_id": client_id, "deleted": True}, lambda: click.echo(f"{client_id} is deleted."))
+
+
+@group.command("deliveries")
+@click.argument("client_id", required=False)
+@click.option("--outcome", type=click.Choice(["waiting", "delivered", "failed"]), help="Only these.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many, the newest first."
+)
+@takes_state
+def deliveries(state: State, client_id: str | None, outcome: str | None, limit: int) -> None:
+    """Show how applications were told of sessions that ended (back-channel logout); of the last week, or still waiting."""
+    from idp import oauth
+
+    with state.reading():
+        found = [plain(one) for one in oauth.backchannel.search(client_id=client_id, outcome=outcome, limit=limit)]
+    for one in found:
+        one["next_attempt_at"] = one["next_attempt_at"] if one["outcome"] == "waiting" else None
+    state.show(
+        {"deliveries": found}, lambda: table(found, _DELIVERIES, empty="No application was to be told of anything.")
+    )
 
 
 def _as_dict(client: clients.Client) -> dict[str, Any]:

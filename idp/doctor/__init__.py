@@ -29,6 +29,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", stores.clocks),
     ("disk", stores.disk),
     ("keys", trust.signing_keys),
+    ("registration", trust.registration),
     ("passwords", trust.password_hashing),
     ("mail", work.mailing),
     ("metrics", trust.metrics_token),

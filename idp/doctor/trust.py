@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import fnmatch
 import ipaddress
+import json
 import os
 import socket
 import stat
@@ -188,6 +189,25 @@ def _age(alg: str, key: keys.KeyInfo, settings: Settings) -> Finding:
         return Finding("keys", "warn", f"the {alg} key {key.kid} is {age.days} days old",
                        "is `idp serve` running? it rotates by itself; or run `idp keys rotate`")  # fmt: skip
     return Finding("keys", "ok", f"{alg}: {key.kid} signs, {age.days} days old")
+
+
+def registration(settings: Settings) -> Iterator[Finding]:
+    """Who may register applications, and whose word about software is believed."""
+    if settings.oauth.open_registration:
+        state: State = "ok" if settings.development else "warn"
+        yield Finding("registration", state, "anybody may register applications here (oauth.open_registration)",
+                      "set it to false; `idp client registration-token create` lets in whom you know")  # fmt: skip
+    else:
+        yield Finding("registration", "ok", "applications register with a token of yours")
+    for entry in settings.oauth.software_statement_issuers:
+        issuer, _, file = entry.partition(" ")
+        try:
+            found = json.loads(Path(file.strip()).read_text(encoding="utf-8"))["keys"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield Finding("registration", "fail", f"the keys of {issuer} cannot be read: {type(error).__name__}",
+                          "name a JSON Web Key Set in oauth.software_statement_issuers")  # fmt: skip
+        else:
+            yield Finding("registration", "ok", f"software statements of {issuer} are believed, {len(found)} keys")
 
 
 def password_hashing(settings: Settings) -> Iterator[Finding]:

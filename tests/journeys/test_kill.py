@@ -65,7 +65,7 @@ class SignIns:
                 time.sleep(0.05)  # the server is gone, or went in the middle of this
 
     def _sign_in(self, username: str) -> None:
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=20) as browser:
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as browser:
             page = browser.get("/login", follow_redirects=True)
             action, csrf = _form(page)
             answer = browser.post(action, data={"identifier": username, "password": PASSWORD, "csrf": csrf})
@@ -117,7 +117,7 @@ def _signed_in(server: Server) -> set[str]:
     return {json.loads(line).get("request_id", "") for line in exported.stdout.splitlines()}
 
 
-def _until(condition: object, work: SignIns, *, within_s: float = 60.0) -> None:
+def _until(condition: object, work: SignIns, *, within_s: float = 150.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, f"too few sign-ins: {len(work.answered)} answered, {work.refused[:2]}"

@@ -111,9 +111,9 @@ def test_140_cleaning_is_linear_whatever_is_sent() -> None:
     pieces = ("a_", "token", "?", "https://", "[parameters: ", "eyJ.", "Bearer ", "code=", "://a:b", "$2b$", "\"'")
     for piece in pieces:
         text = piece * (20_000 // len(piece))
-        began_at = time.perf_counter()
+        began_at = time.process_time()
         logs.clean(text, longest=logs.MAX_TRACE)
-        assert time.perf_counter() - began_at < 0.5, piece
+        assert time.process_time() - began_at < 2, piece
 
 
 def test_every_logger_ends_in_our_formatter(capsys: pytest.CaptureFixture[str]) -> None:
