@@ -83,7 +83,7 @@ def signed_with_offered_algs(fields: Fields, offered: tuple[str, ...]) -> Found:
 def subjects(fields: Fields, _offered: tuple[str, ...]) -> Found:
     """O-32: who has redirect URIs at several hosts and wants pairwise subjects says which sector they belong to."""
     uri, found = fields["sector_identifier_uri"], []
-    if uri and not _is_https(uri):
+    if uri and not _is_web(uri):
         found.append(("sector_identifier_uri", "must be an https URL (OIDC Core 8.1)"))
     hosts = {urlsplit(redirect).hostname for redirect in fields["redirect_uris"]}
     if fields["subject_type"] == PAIRWISE and not uri and len(hosts) > 1:
@@ -93,12 +93,13 @@ def subjects(fields: Fields, _offered: tuple[str, ...]) -> Found:
     return found
 
 
-def _is_https(uri: str) -> bool:
+def _is_web(uri: str) -> bool:
+    """Plain http is refused where the document is fetched (outbound), which knows whether this is a development machine."""
     try:
         parts = urlsplit(uri)
     except ValueError:
         return False
-    return parts.scheme == "https" and bool(parts.hostname) and not parts.fragment and "@" not in parts.netloc
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.fragment and "@" not in parts.netloc
 
 
 RULES = (signed_with_offered_algs, subjects)
