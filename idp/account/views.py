@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import Blueprint, Response
 
 from idp import audit, authn, clients, oauth, sessions, web
 from idp.audit import Entry, Query
 from idp.authn import Demand, guard
 from idp.authn.factors import recovery_code
+from idp.clients import Client
+from idp.config import settings
 from idp.errors import NotFound
 from idp.users import User
 
@@ -26,7 +30,7 @@ def home() -> Response:
         user=user,
         session=session,
         sessions=sessions.of(user.sub),
-        apps=_apps(),
+        apps=_apps(user),
         recent=[_told(entry) for entry in audit.search(Query(subject=user.sub, event="login.*"), limit=RECENT).entries],
         consents=_consents(user),
         codes_left=_codes_running_low(user),
@@ -80,10 +84,22 @@ def _mine() -> tuple[sessions.SsoSession, User]:
     return found
 
 
-def _apps() -> list[dict[str, str]]:
-    """Services of the house that have a page to open."""
+def _apps(user: User) -> list[dict[str, str]]:
+    """Services to open: those of the house, and what this person allowed something. An application that says where it begins
+    a sign-in is opened there, and told who we are (OIDC Core 4)."""
+    allowed = {given.client_id for given in oauth.consent.of(user.sub)}
     known = clients.search(limit=100).clients
-    return [{"name": one.client_name, "url": one.client_uri} for one in known if one.first_party and one.client_uri]
+    ours = [one for one in known if one.first_party]
+    theirs = [one for one in known if not one.first_party and one.client_id in allowed and one.initiate_login_uri]
+    linked = [(one.client_name, _door(one)) for one in (*ours, *theirs)]
+    return [{"name": name, "url": url} for name, url in linked if url]
+
+
+def _door(client: Client) -> str:
+    if not client.initiate_login_uri:
+        return client.client_uri
+    joint = "&" if "?" in client.initiate_login_uri else "?"
+    return f"{client.initiate_login_uri}{joint}{urlencode({'iss': settings().server.issuer})}"
 
 
 def _consents(user: User) -> list[dict[str, object]]:

@@ -57,6 +57,7 @@ class Event(StrEnum):
         300204,
         "An application received an authorization code for a person.",
     )
+    AUTHORIZATION_PUSHED = "authorization.pushed", 300299, "An application pushed an authorization request."
     CODE_REDEEMED = "code.redeemed", 300203, "An application redeemed an authorization code."
     CODE_REPLAYED = "code.replayed", 300203, "An authorization code was presented a second time.", FAILURE, True
     CONSENT_DENIED = "consent.denied", 300599, "A person refused an application access.", FAILURE
@@ -70,6 +71,17 @@ class Event(StrEnum):
     CLIENT_REJECTED = "client.rejected", 300203, "An application failed to prove its identity.", FAILURE
     CLIENT_SECRET_ROTATED = "client.secret_rotated", 300403, "An application received a new secret."
     CLIENT_UPDATED = "client.updated", 300403, "An application's registration was changed."
+    REGISTRATION_REFUSED = "registration.refused", 300401, "An application failed to register itself.", FAILURE
+    REGISTRATION_TOKEN_CREATED = (
+        "registration_token.created",
+        300401,
+        "A token for the registration of applications was made.",
+    )
+    REGISTRATION_TOKEN_REVOKED = (
+        "registration_token.revoked",
+        300404,
+        "A token for the registration of applications was withdrawn.",
+    )
 
     # --- devices (RFC 8628)
     DEVICE_APPROVED = "device.approved", 300501, "A person let an application on a device have access."

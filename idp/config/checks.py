@@ -46,8 +46,17 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
     if built.passwords.history > 5:
         yield "passwords", "history", "at most 5: each remembered password costs a hash at every change"
     yield from _problems_of_algs(built)
+    yield from _problems_of_statement_issuers(built)
     yield from _problems_of_secrets(built)
     yield from _problems_of_resources(built)
+
+
+def _problems_of_statement_issuers(built: Settings) -> Iterator[tuple[str, str, str]]:
+    for entry in built.oauth.software_statement_issuers:
+        issuer, _, file = entry.partition(" ")
+        if not issuer.startswith("https://") or not file.strip():
+            told = 'must hold "https://issuer /path/to/jwks.json" texts: an issuer, a space, a file with its public keys'
+            yield "oauth", "software_statement_issuers", told
 
 
 SIGNING_ALGS = ("ES256", "RS256", "PS256", "ES384", "EdDSA")

@@ -156,6 +156,18 @@ class OAuth:
         ("ES256", "RS256"),
         "Algorithms to keep a signing key for; the first is the default. ES256, RS256, PS256, ES384, EdDSA.",
     )
+    allow_legacy: bool = setting(
+        False,
+        "Old applications may register security_profile legacy: tokens through the browser (hybrid, implicit), no PKCE.",
+    )
+    open_registration: bool = setting(
+        False,
+        "Anybody may register an application (RFC 7591) without a token of `idp client registration-token`. For tests only.",
+    )
+    software_statement_issuers: tuple[str, ...] = setting(
+        (),
+        'Whose software statements are believed (RFC 7591 2.3): "https://issuer.example.org /etc/idp/issuer.jwks.json".',
+    )
     key_rotation_days: int = setting(90, "A signing key is replaced after this many days.", at_least=1)
     key_overlap_days: int = setting(7, "A replaced key stays published this long.", at_least=1)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import String, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -48,6 +49,17 @@ class Consent:
 def scopes_of(request: AuthorizationRequest) -> tuple[str, ...]:
     """Return what the person is asked about: the scopes, and those that own the claims asked for one by one."""
     return tuple(dict.fromkeys((*request.scopes, *claims.scopes_behind(request.claims))))
+
+
+def links_of(client: Client) -> list[dict[str, str]]:
+    """Return what a client says about itself, to be followed by who wants to; never loaded by a page of ours (attack 65)."""
+    said = (
+        ("Privacy policy", client.policy_uri),
+        ("Terms of service", client.tos_uri),
+        ("Home page", client.client_uri),
+        ("Logo", client.logo_uri),
+    )
+    return [{"label": label, "url": url, "host": urlsplit(url).hostname or ""} for label, url in said if url]
 
 
 def owed(request: AuthorizationRequest, client: Client, remembered: Iterable[str], *, agreed: bool) -> bool:

@@ -172,6 +172,13 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "username": "maren",
     },
     ("consent.html", "first"): CONSENT,
+    ("consent.html", "links"): {
+        **CONSENT,
+        "links": [
+            {"label": "Privacy policy", "url": "https://rounds.example.com/privacy", "host": "rounds.example.com"},
+            {"label": "Logo", "url": "https://rounds.example.com/logo.svg", "host": "rounds.example.com"},
+        ],
+    },
     ("consent.html", "more"): {**CONSENT, "first_time": False},
     ("device_code.html", "first"): {"user_code": "", "error": None},
     ("device_code.html", "prefilled"): {"user_code": "WDJB-MJHT", "error": None},
@@ -190,10 +197,16 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("recover_new_password.html", "error"): {"rules": RULES, "violations": VIOLATIONS, "valid": True},
     ("recover_new_password.html", "expired_error"): {"valid": False},
     ("recover_done.html", "first"): {},
-    ("signed_out.html", "first"): {"client_name": None, "return_url": None},
+    ("signed_out.html", "first"): {"client_name": None, "return_url": None, "frames": []},
+    ("signed_out.html", "frames"): {
+        "client_name": "Claims service",
+        "return_url": "https://claims.example.org/",
+        "frames": ["https://rounds.example.org/logout?iss=https%3A%2F%2Fid.example.org&sid=s1"],
+    },
     ("signed_out.html", "return"): {
         "client_name": "Claims service",
         "return_url": "https://claims.example.org/",
+        "frames": [],
     },
     ("end_session.html", "first"): END,
     ("end_session.html", "nobody"): {"client_name": None, "display_name": None, "hidden": {}},

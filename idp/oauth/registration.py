@@ -1,0 +1,229 @@
+"""Dynamic client registration and management (RFC 7591, RFC 7592, OIDC Dynamic Client Registration 1.0).
+
+Who registers shows an initial access token; without one only where the settings open registration to anybody. The client then
+manages itself with a registration access token of its own, which is replaced with every change. What it may say of itself is decided in
+idp/clients/own_metadata.py, and everything has to pass the rules that hold for every client (idp/clients/metadata.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from authlib.oauth2 import OAuth2Error
+from flask import Response, request
+
+from idp import audit, clients, limits, web
+from idp.clients import Client, own_metadata, profiles, registration_tokens
+from idp.clients.metadata import InvalidMetadata, known_names
+from idp.clients.own_metadata import Policy
+from idp.clients.registration_tokens import Registration
+from idp.config import settings
+from idp.db import db
+from idp.errors import BadInput
+from idp.oauth import resources, server, software_statements
+
+OPEN_SCOPES = tuple(scope for scope in resources.IDENTITY_SCOPES if scope != "provider")
+ATTEMPTS, WINDOW_S = 600, 3600  # registrations, good or bad, of one address
+
+
+class InvalidClientMetadata(OAuth2Error):  # type: ignore[misc]
+    """RFC 7591 section 3.2.2; `error` is set to the code that fits."""
+
+    error = "invalid_client_metadata"
+
+
+class NotAllowed(OAuth2Error):  # type: ignore[misc]
+    """No token, or one that is not good for this (RFC 6750 section 3.1, RFC 7592 section 2.1)."""
+
+    error = "invalid_token"
+    status_code = 401
+
+
+@dataclass(frozen=True)
+class _Door:
+    """The way by which somebody came to register."""
+
+    actor: str
+    scopes: tuple[str, ...]
+    is_open: bool = False
+
+
+def register() -> Response:
+    """POST /register (RFC 7591 section 3.1). A request that is refused spends nothing."""
+    limits.spend("registration", web.context().address or "", count=ATTEMPTS, window_s=WINDOW_S).insist()
+    try:
+        with db.session.begin_nested():
+            return _register()
+    except OAuth2Error as error:
+        return _refuse(error)
+
+
+def manage(client_id: str) -> Response:
+    """GET, PUT or DELETE /register/<client_id> (RFC 7592 section 2)."""
+    try:
+        raw_token = _bearer()
+        registration = registration_tokens.find(client_id, raw_token) if raw_token else None
+        client = clients.find(client_id)
+        if raw_token is None or registration is None or client is None:
+            raise NotAllowed("The registration access token is missing, wrong, or of another client.")
+        with db.session.begin_nested():
+            return _ACTIONS[request.method](client, registration, raw_token)
+    except OAuth2Error as error:
+        return _refuse(error, client_id)
+
+
+def _register() -> Response:
+    door = _door()
+    sent = _json()
+    statement = sent.pop("software_statement", None)
+    if statement is not None:
+        sent |= software_statements.read(statement)
+    client, raw_secret = _valid(lambda: clients.create(_taken(sent, _policy(door)), actor=door.actor))
+    raw_token = registration_tokens.bind(client.client_id, scopes=door.scopes)
+    said = _described(client, raw_token) | _secret(raw_secret)
+    if statement is not None:
+        said["software_statement"] = statement
+    return server.answer(said, status=201)
+
+
+def _door() -> _Door:
+    """Say who may register what. Raises NotAllowed (attack 61)."""
+    raw_token = _bearer()
+    if raw_token is not None:
+        token = registration_tokens.spend(raw_token)
+        if token is None:
+            raise NotAllowed("The initial access token is unknown, used up or expired.")
+        return _Door(f"registration:{token.label}", token.scopes)
+    if not settings().oauth.open_registration:
+        raise NotAllowed("Registration needs an initial access token; ask the administrators of this server for one.")
+    return _Door("registration:anybody", OPEN_SCOPES, is_open=True)
+
+
+# --- management ---------------------------------------------------------------------------------------------------
+
+
+def _read(client: Client, _registration: Registration, raw_token: str) -> Response:
+    """RFC 7592 section 2.1. The secret was shown once, and nobody can read it again."""
+    return server.answer(_described(client, raw_token))
+
+
+def _update(client: Client, registration: Registration, raw_token: str) -> Response:
+    """RFC 7592 section 2.2: the whole registration anew; what is left out goes back to its default."""
+    sent = _json()
+    _must_be_itself(client, sent)
+    fresh = registration_tokens.rotate(client.client_id, raw_token)
+    if fresh is None:
+        raise NotAllowed("The registration access token was replaced meanwhile.")
+    present = client.security_profile  # an administrator's to change
+    policy = Policy(registration.scopes, _owners(registration.scopes), default_profile=present, profiles=(present,))
+    taken = _taken(sent, policy)
+    cleared = dict.fromkeys(known_names() - own_metadata.TRUSTED)
+    changes = {
+        name: value for name, value in (cleared | taken).items() if name not in own_metadata.TRUSTED - {"resources"}
+    }
+    changed = _valid(lambda: clients.update(client.client_id, changes, actor=f"registration:{client.client_id}"))
+    return server.answer(_described(changed, fresh))
+
+
+def _delete(client: Client, _registration: Registration, raw_token: str) -> Response:
+    """RFC 7592 section 2.3; tokens of the client die with it."""
+    if not registration_tokens.forget(client.client_id, raw_token):
+        raise NotAllowed("The client was deleted meanwhile.")
+    clients.delete(client.client_id, actor=f"registration:{client.client_id}")
+    return Response(status=204, headers=dict(server.NO_STORE))
+
+
+_ACTIONS = {"GET": _read, "PUT": _update, "DELETE": _delete}
+
+
+def _must_be_itself(client: Client, sent: dict[str, Any]) -> None:
+    if sent.pop("client_id", None) != client.client_id:
+        raise InvalidClientMetadata("client_id must be the client's own (RFC 7592 section 2.2).")
+    secret = sent.pop("client_secret", None)
+    if secret is not None and not (isinstance(secret, str) and client.check_secret(secret)):
+        raise InvalidClientMetadata("client_secret must be the present one, or be left out.")
+    if set(own_metadata.OURS) & sent.keys():
+        raise InvalidClientMetadata(f"{', '.join(own_metadata.OURS)} must be left out (RFC 7592 section 2.2).")
+
+
+# --- inside -------------------------------------------------------------------------------------------------------
+
+
+def _taken(sent: dict[str, Any], policy: Policy) -> dict[str, Any]:
+    """Return what is taken of the metadata. Raises InvalidClientMetadata for trust that is asked for."""
+    fields, problems = own_metadata.taken(sent, policy, known=known_names())
+    if problems:
+        raise _invalid(InvalidMetadata(problems))
+    return fields
+
+
+def _policy(door: _Door) -> Policy:
+    """Where anybody may register, old applications may too, if the settings allow the profile that they need."""
+    old = tuple(row.name for row in profiles.offered(settings().oauth) if door.is_open and not row.demands_pkce)
+    default = old[0] if old else profiles.DEFAULT
+    return Policy(door.scopes, _owners(door.scopes), default_profile=default, profiles=(profiles.DEFAULT, *old))
+
+
+def _owners(scopes: tuple[str, ...]) -> dict[str, str]:
+    """Return the protected resource of each scope that belongs to one."""
+    return {scope: owner for scope in scopes if (owner := resources.owner(scope)) and owner != resources.userinfo()}
+
+
+def _valid(change: Any) -> Any:
+    try:
+        return change()
+    except BadInput as wrong:
+        raise _invalid(wrong) from None
+
+
+def _invalid(wrong: BadInput) -> InvalidClientMetadata:
+    error = InvalidClientMetadata(wrong.public)
+    error.error = wrong.code if isinstance(wrong, InvalidMetadata) else "invalid_client_metadata"
+    return error
+
+
+def _json() -> dict[str, Any]:
+    if request.mimetype != "application/json":
+        raise InvalidClientMetadata("The body must be application/json.")
+    try:
+        found = orjson.loads(request.get_data())
+    except orjson.JSONDecodeError:
+        raise InvalidClientMetadata("The body is not JSON.") from None
+    if not isinstance(found, dict):
+        raise InvalidClientMetadata("The body must be a JSON object.")
+    return found
+
+
+def _bearer() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def _described(client: Client, raw_token: str) -> dict[str, Any]:
+    """RFC 7591 section 3.2.1, RFC 7592 section 3: everything that is registered, as it is registered."""
+    return client.metadata() | {
+        "registration_access_token": raw_token,
+        "registration_client_uri": f"{settings().server.issuer}/register/{client.client_id}",
+        "client_id_issued_at": int(client.created_at.timestamp()) if client.created_at else 0,
+    }
+
+
+def _secret(raw_secret: str | None) -> dict[str, Any]:
+    return {"client_secret": raw_secret, "client_secret_expires_at": 0} if raw_secret else {}
+
+
+def _refuse(error: OAuth2Error, client_id: str | None = None) -> Response:
+    """Answer an error (RFC 7591 section 3.2.2) and write it down."""
+    told = error.get_error_description()
+    audit.record(
+        audit.Event.REGISTRATION_REFUSED,
+        client_id=client_id[:64] if client_id else None,
+        reason=f"{error.error}: {told}"[:500],
+    )
+    body = {"error": error.error, "error_description": f"{told} (reference {web.context().request_id})"}
+    if error.status_code != 401:
+        return server.answer(body, status=400)
+    challenge = 'Bearer realm="idp"' + (', error="invalid_token"' if _bearer() else "")
+    return server.answer(body, status=401, headers=[("WWW-Authenticate", challenge)])
