@@ -135,16 +135,19 @@ def key_problem(key: object) -> str | None:
     if kty != "RSA" and key.get("crv") not in _CURVES[kty]:
         return f"must be on one of the curves {', '.join(_CURVES[kty])}"
     try:
-        public = _import(json.dumps(key, sort_keys=True)).public_key
-    except (JoseError, ValueError, TypeError, KeyError):
+        if kty == "RSA" and (weakness := _weak_rsa(key)):
+            return weakness
+        _import(json.dumps(key, sort_keys=True))
+    except (JoseError, BadSignature, ValueError, TypeError, KeyError):
         return "is not a public key (RFC 7518 section 6)"
-    return _weak_rsa(public.public_numbers()) if kty == "RSA" else None
+    return None
 
 
-def _weak_rsa(numbers: Any) -> str | None:
-    if not MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS:
+def _weak_rsa(key: Mapping[str, Any]) -> str | None:
+    n, e = (int.from_bytes(_unbase64(key[name])) for name in ("n", "e"))
+    if not MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS:
         return f"must be an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
-    if numbers.e < 65537 or numbers.e % 2 == 0 or numbers.e.bit_length() > 256:
+    if e < 65537 or e % 2 == 0 or e.bit_length() > 256:
         return "must have the RSA exponent 65537 or a larger odd one"
     return None
 

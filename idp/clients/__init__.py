@@ -2,22 +2,27 @@
 
 metadata.py    what a registration may say (RFC 7591 section 2), one pure function
 redirects.py   redirect URIs: which may be registered, which may be asked for
+token_metadata.py  its part about algorithms, subjects and least sign-ins
 profiles.py    the table of security profiles: which kind of client owes what
 client.py      the frozen value that everybody else works with
+key_metadata.py  what it may say about keys;  key_sets.py  where its keys are, by value or by URL
 registry.py    the table, the cache, secrets
 """
 
 from __future__ import annotations
 
+from idp.clients import key_sets, profiles
 from idp.clients.client import Client
 from idp.clients.metadata import InvalidMetadata
 from idp.clients.profiles import PROFILES, SecurityProfile
 from idp.clients.redirects import identity_is_provable
 from idp.clients.registry import Page, create, delete, find, get, rotate_secret, search
 from idp.clients.registry import update_metadata as update
+from idp.clients.token_metadata import SUBJECT_TYPES
 
 __all__ = [
     "PROFILES",
+    "SUBJECT_TYPES",
     "Client",
     "InvalidMetadata",
     "Page",
@@ -27,6 +32,8 @@ __all__ = [
     "find",
     "get",
     "identity_is_provable",
+    "key_sets",
+    "profiles",
     "rotate_secret",
     "search",
     "update",

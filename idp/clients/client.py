@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +20,17 @@ class SecretDigest:
 
     digest: str
     expires_at: int | None = None  # epoch seconds; set on the old secret when a new one was made
+    sealed: str | None = None  # client_secret_jwt only: HMAC needs the secret itself, which a digest cannot give
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has not come to its end."""
+        return self.expires_at is None or self.expires_at > clock.epoch()
 
     def admits(self, raw: str) -> bool:
         """Compare in constant time; an expired secret admits nobody."""
         fits = crypto.same(self.digest, crypto.digest(raw))
-        return fits and (self.expires_at is None or self.expires_at > clock.epoch())
+        return fits and self.is_live
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,18 @@ class Client:
     require_auth_time: bool = False  # `auth_time` is in every ID token; kept because clients register it
     default_acr_values: tuple[str, ...] = ()
     authorization_details_types: tuple[str, ...] = ()  # RFC 9396: what it may ask for
+    frontchannel_logout_uri: str = ""
+    frontchannel_logout_session_required: bool = False
+    jwks: dict[str, Any] | None = None  # the client's public keys by value …
+    jwks_uri: str = ""  # … or where they are (RFC 7591 section 2: one of the two)
+    token_endpoint_auth_signing_alg: str = ""  # empty: any of its profile
+    request_object_signing_alg: str = ""  # empty: any of its profile
+    require_signed_request_object: bool = False
+    require_pushed_authorization_requests: bool = False
+    logo_uri: str = ""  # linked to on the consent page, never loaded by a page of ours (attack 65)
+    initiate_login_uri: str = ""  # where the application begins a sign-in (OIDC Core 4)
+    software_id: str = ""
+    software_version: str = ""
 
     @property
     def profile(self) -> SecurityProfile:
@@ -88,6 +107,14 @@ class Client:
         """Say whether this is the client's secret, or its previous one while that still overlaps."""
         return any(secret.admits(raw) for secret in self.secrets)
 
+    def secrets_in_clear(self) -> list[bytes]:
+        """Open the sealed secrets of a client_secret_jwt client; nobody else has any. Raises SealBroken."""
+        return [
+            crypto.unseal(base64.b64decode(secret.sealed), aad=secret_aad(self.client_id))
+            for secret in self.secrets
+            if secret.sealed is not None and secret.is_live
+        ]
+
     def check_grant_type(self, grant_type: str) -> bool:
         """Say whether the client registered for a grant type (a name that Authlib calls)."""
         return grant_type in self.grant_types
@@ -100,6 +127,11 @@ class Client:
             if field.name not in ("secrets", "created_at", "updated_at") and value not in ("", (), None):
                 shown[field.name] = list(value) if isinstance(value, tuple) else value
         return shown
+
+
+def secret_aad(client_id: str) -> str:
+    """Bind a sealed secret to its client: copied to another row it does not open."""
+    return f"clients.secret:{client_id}"
 
 
 def from_row(row: Mapping[Any, Any]) -> Client:

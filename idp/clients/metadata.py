@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from idp.clients import profiles, redirects, token_metadata
+from idp.clients import key_metadata, logout_metadata, own_metadata, profiles, redirects, token_metadata
+from idp.clients.profiles import SecurityProfile
+from idp.config.schema import OAuth
 from idp.errors import BadInput
 
 MAX_URIS = 20
+OFFERED = profiles.offered(OAuth())  # the security profiles of an installation that changed no setting
 MAX_NAME = 100
 
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
@@ -35,12 +38,16 @@ class InvalidMetadata(BadInput):
 
 
 def normalise(
-    raw: Mapping[str, Any], *, loopback_names: bool, signing_algs: tuple[str, ...] = token_metadata.ALGS
+    raw: Mapping[str, Any],
+    *,
+    loopback_names: bool,
+    signing_algs: tuple[str, ...] = token_metadata.ALGS,
+    offered: tuple[SecurityProfile, ...] = OFFERED,
 ) -> Fields:
     """Check metadata and fill in the defaults. Raises InvalidMetadata.
 
     `loopback_names`: http://localhost is an acceptable redirect URI (development and demo only). `signing_algs`: what this
-    installation has keys for.
+    installation has keys for. `offered`: the security profiles that it lets clients have.
     """
     problems: dict[str, list[str]] = {}
     given = {name: value for name, value in raw.items() if value is not None and value != ""}
@@ -52,7 +59,11 @@ def normalise(
             fields[name] = reader(given[name]) if name in given else default
         except ValueError as wrong:
             problems[name] = [str(wrong)]
+    if not problems and profiles.find(fields["security_profile"]) not in offered:
+        problems["security_profile"] = [f"must be one of {', '.join(profile.name for profile in offered)}"]
     if not problems:
+        if fields["require_pkce"] is None:
+            fields["require_pkce"] = _default_pkce(fields)
         fields["scope"] = fields["scope"] or _default_scope(fields)
         alg = fields["id_token_signed_response_alg"] or token_metadata.default_alg(fields, signing_algs)
         fields["id_token_signed_response_alg"] = alg
@@ -65,6 +76,11 @@ def normalise(
     return fields
 
 
+def known_names() -> frozenset[str]:
+    """Return the names of all metadata that a registration may hold."""
+    return frozenset(_READERS)
+
+
 def _across(fields: Fields, *, loopback_names: bool) -> dict[str, list[str]]:
     """Check what depends on more than one field."""
     problems: dict[str, list[str]] = {}
@@ -74,9 +90,16 @@ def _across(fields: Fields, *, loopback_names: bool) -> dict[str, list[str]]:
     return problems
 
 
+def _default_pkce(fields: Fields) -> bool:
+    """PKCE is owed unless the profile says otherwise; a public client owes it in any profile."""
+    is_public = fields["token_endpoint_auth_method"] == profiles.PUBLIC
+    return is_public or profiles.get(fields["security_profile"]).demands_pkce
+
+
 def _default_scope(fields: Fields) -> str:
-    """Who signs people in and names no scope gets the three that every library asks for; a machine gets none."""
-    return "openid profile email" if "authorization_code" in fields["grant_types"] else ""
+    """Who signs people in and names no scope may ask for the standard ones (OIDC Registration has no scope); a machine has none."""
+    signs_in = {"authorization_code", profiles.IMPLICIT, profiles.DEVICE_CODE} & set(fields["grant_types"])
+    return "openid profile email address phone" if signs_in else ""
 
 
 # --- one field ----------------------------------------------------------------------------------------------------
@@ -122,6 +145,11 @@ def _scope(value: Any) -> str:
     return " ".join(dict.fromkeys(tokens)) if value else ""
 
 
+def _response_types(value: Any) -> tuple[str, ...]:
+    """The order of the words within a response type means nothing (OAuth 2.0 Multiple Response Types section 5)."""
+    return _texts([" ".join(sorted(kind.split())) for kind in _texts(value)])
+
+
 def _contacts(value: Any) -> tuple[str, ...]:
     contacts = _texts(value)
     if not all(_EMAIL.fullmatch(contact) for contact in contacts):
@@ -145,14 +173,6 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
-def _profile(value: Any) -> str:
-    known = profiles.find(value) if isinstance(value, str) else None
-    if known is None or not known.available:
-        offered = ", ".join(profile.name for profile in profiles.PROFILES if profile.available)
-        raise ValueError(f"must be one of {offered}")
-    return known.name
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text")
@@ -165,23 +185,24 @@ _READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "application_type": (_one_of("web", "native"), "web"),
     "redirect_uris": (_texts, ()),
     "post_logout_redirect_uris": (_texts, ()),
-    "backchannel_logout_uri": (_text, ""),
-    "backchannel_logout_session_required": (_flag, False),
     "token_endpoint_auth_method": (_text, "client_secret_basic"),
     "grant_types": (_texts, ("authorization_code",)),
-    "response_types": (_texts, ("code",)),
+    "response_types": (_response_types, ("code",)),
     "scope": (_scope, ""),
     "resources": (_resources, ()),
     "serves": (_resources, ()),
     "default_max_age": (_seconds, None),
-    "require_pkce": (_flag, True),
+    "require_pkce": (_flag, None),
     "client_uri": (_text, ""),
     "policy_uri": (_text, ""),
     "tos_uri": (_text, ""),
     "contacts": (_contacts, ()),
     "first_party": (_flag, False),
-    "security_profile": (_profile, profiles.DEFAULT),
+    "security_profile": (_text, profiles.DEFAULT),
     **token_metadata.READERS,
+    **logout_metadata.READERS,
+    **own_metadata.READERS,
+    **key_metadata.READERS,
 }
 
 
@@ -217,8 +238,8 @@ def _redirect_uris(fields: Fields, loopback_names: bool) -> list[tuple[str, str]
         for uri in fields[name]:
             if problem := redirects.problem(uri, native=native, loopback_names=loopback_names):
                 found.append((name, f"{problem}: {uri[:80]!a}"))
-    if "authorization_code" in fields["grant_types"] and not fields["redirect_uris"]:
-        found.append(("redirect_uris", "is missing: authorization_code answers go there"))
+    if {"authorization_code", profiles.IMPLICIT} & set(fields["grant_types"]) and not fields["redirect_uris"]:
+        found.append(("redirect_uris", "is missing: the answers of the authorization endpoint go there"))
     return found
 
 
@@ -229,12 +250,6 @@ def _web_pages(fields: Fields, loopback_names: bool) -> list[tuple[str, str]]:
         for name in ("client_uri", "policy_uri", "tos_uri")
         if fields[name] and redirects.problem(fields[name], native=False, loopback_names=loopback_names)
     ]
-
-
-def _backchannel(fields: Fields, loopback_names: bool) -> list[tuple[str, str]]:
-    uri = fields["backchannel_logout_uri"]
-    wrong = redirects.problem(uri, native=False, loopback_names=loopback_names) if uri else None
-    return [("backchannel_logout_uri", wrong)] if wrong else []
 
 
 def _public_clients(fields: Fields, _loopback_names: bool) -> list[tuple[str, str]]:
@@ -260,11 +275,36 @@ def _coherent_grants(fields: Fields, _loopback_names: bool) -> list[tuple[str, s
     grants = set(fields["grant_types"])
     if not grants:
         return [("grant_types", "must name at least one grant type")]
-    if "refresh_token" in grants and "authorization_code" not in grants:
-        return [("grant_types", "refresh_token needs authorization_code beside it")]
+    if "refresh_token" in grants and not grants & {"authorization_code", profiles.DEVICE_CODE}:
+        return [("grant_types", "refresh_token needs authorization_code or device_code beside it")]
     if "offline_access" in fields["scope"].split() and "refresh_token" not in grants:
         return [("scope", "offline_access needs the grant type refresh_token")]
     return []
 
 
-_RULES = (_needs_name, _profile_demands, _redirect_uris, _web_pages, _backchannel, _public_clients, _coherent_grants)
+def _coherent_responses(fields: Fields, _loopback_names: bool) -> list[tuple[str, str]]:
+    """What comes from the authorization endpoint is the grant type implicit (OIDC Registration 2)."""
+    kinds = {word for kind in fields["response_types"] for word in kind.split()}
+    by_browser, grants = bool(kinds & {"id_token", "token"}), fields["grant_types"]
+    found = []
+    if by_browser and profiles.IMPLICIT not in grants:
+        found.append(("grant_types", "must include implicit for these response_types"))
+    if profiles.IMPLICIT in grants and not by_browser:
+        found.append(("response_types", "must name what the grant type implicit is for, such as id_token"))
+    if by_browser and "code" in kinds and "authorization_code" not in grants:
+        found.append(("grant_types", "must include authorization_code for these response_types"))
+    return found
+
+
+_RULES = (
+    _needs_name,
+    _profile_demands,
+    _redirect_uris,
+    _web_pages,
+    *logout_metadata.RULES,
+    _public_clients,
+    _coherent_grants,
+    _coherent_responses,
+    *key_metadata.RULES,
+    *own_metadata.RULES,
+)

@@ -7,7 +7,9 @@ another worker sees a rotated secret or a deleted client within a second. With R
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import dataclasses
 import re
 import threading
 import time
@@ -23,8 +25,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp import audit, clock, crypto, kv
 from idp.clients import metadata as rules
-from idp.clients import profiles
-from idp.clients.client import Client, from_row
+from idp.clients import profiles, sectors
+from idp.clients.client import Client, from_row, secret_aad
 from idp.config import settings
 from idp.db import Json, UtcDateTime, db
 from idp.errors import BadInput, Conflict, NotFound
@@ -128,9 +130,8 @@ def create(
 
     Raises InvalidMetadata, BadInput (client_id, secret) or Conflict (the id is taken).
     """
-    fields = rules.normalise(
-        metadata, loopback_names=settings().development, signing_algs=settings().oauth.signing_algs
-    )
+    fields = _normalised(metadata)
+    sectors.prove(fields)
     identifier = _checked_id(client_id) if client_id else f"c_{crypto.random_token(16).replace('-', '_')}"
     raw = _fresh_secret(fields, secret)
     now = clock.now()
@@ -138,7 +139,7 @@ def create(
         "client_id": identifier,
         "client_name": fields["client_name"],
         "metadata": fields,
-        "secrets": [{"digest": crypto.digest(raw), "expires_at": None}] if raw else [],
+        "secrets": [_new_secret(raw, identifier, fields["token_endpoint_auth_method"])] if raw else [],
         "created_at": now,
         "updated_at": now,
     }
@@ -157,17 +158,14 @@ def update_metadata(client_id: str, changes: Mapping[str, Any], *, actor: str | 
     """Change some metadata; what `changes` does not name stays. Raises NotFound or InvalidMetadata."""
     before = _must_load(client_id)
     known = {name: value for name, value in before.metadata().items() if name != "client_id"}
-    fields = rules.normalise(
-        known | dict(changes), loopback_names=settings().development, signing_algs=settings().oauth.signing_algs
-    )
-    if before.is_public != (fields["token_endpoint_auth_method"] == profiles.PUBLIC):
-        raise rules.InvalidMetadata(
-            {"token_endpoint_auth_method": ["cannot change between a secret and none; register a new client"]}
-        )
+    fields = _normalised(known | dict(changes))
+    if sectors.moves(known, fields):
+        sectors.prove(fields)
+    secrets = _kept_secrets(before, fields["token_endpoint_auth_method"])
     db.session.execute(
         update(_TABLE)
         .where(_TABLE.c.client_id == client_id)
-        .values(client_name=fields["client_name"], metadata=fields, updated_at=clock.now())
+        .values(client_name=fields["client_name"], metadata=fields, secrets=secrets, updated_at=clock.now())
     )
     _changed(audit.Event.CLIENT_UPDATED, client_id, actor=actor, changed=sorted(changes), **_told(fields))
     return _must_load(client_id)
@@ -176,15 +174,16 @@ def update_metadata(client_id: str, changes: Mapping[str, Any], *, actor: str | 
 def rotate_secret(client_id: str, *, overlap_s: int = OVERLAP_S, actor: str | None = None) -> str:
     """Make a new secret and return it; the present one works for `overlap_s` more seconds, older ones end at once."""
     client = _must_load(client_id)
-    if client.is_public:
-        raise BadInput({"client_id": ["This client is public and has no secret."]})
+    if client.token_endpoint_auth_method not in profiles.SECRET_METHODS:
+        told = "is public and has no secret" if client.is_public else "proves itself with a key and has no secret"
+        raise BadInput({"client_id": [f"This client {told}."]})
     raw = crypto.random_token(32)
     old = [
-        {"digest": secret.digest, "expires_at": clock.epoch() + overlap_s}
+        dataclasses.asdict(secret) | {"expires_at": clock.epoch() + overlap_s}
         for secret in client.secrets
         if secret.expires_at is None and overlap_s > 0
     ]
-    new = {"digest": crypto.digest(raw), "expires_at": None}
+    new = _new_secret(raw, client_id, client.token_endpoint_auth_method)
     db.session.execute(
         update(_TABLE).where(_TABLE.c.client_id == client_id).values(secrets=[new, *old], updated_at=clock.now())
     )
@@ -212,10 +211,45 @@ def _checked_id(client_id: str) -> str:
     return client_id
 
 
+def _normalised(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    oauth = settings().oauth
+    return rules.normalise(
+        metadata,
+        loopback_names=settings().development,
+        signing_algs=oauth.signing_algs,
+        offered=profiles.offered(oauth),
+    )
+
+
+def _new_secret(raw: str, client_id: str, method: str) -> dict[str, Any]:
+    """A digest; for client_secret_jwt, whose HMAC cannot be checked with a digest, a sealed copy beside it."""
+    row: dict[str, Any] = {"digest": crypto.digest(raw), "expires_at": None}
+    if method == profiles.CLIENT_SECRET_JWT:
+        row["sealed"] = base64.b64encode(crypto.seal(raw.encode(), aad=secret_aad(client_id))).decode()
+    return row
+
+
+def _kept_secrets(before: Client, method: str) -> list[dict[str, Any]]:
+    """What is left of the secrets under a new method: a client may go from a secret to a key, and from the sealed copy to
+    the digest; never to a method for which there is no proof yet. Raises InvalidMetadata."""
+    was = before.token_endpoint_auth_method
+    kept = [dataclasses.asdict(secret) for secret in before.secrets]
+    if method == was:
+        return kept
+    if method == profiles.PRIVATE_KEY_JWT and not before.is_public:
+        return []
+    if {was, method} <= set(profiles.SECRET_METHODS) and method != profiles.CLIENT_SECRET_JWT:
+        return [{"digest": secret["digest"], "expires_at": secret["expires_at"]} for secret in kept]
+    raise rules.InvalidMetadata(
+        {"token_endpoint_auth_method": [f"cannot change from {was} to {method}; register a new client"]}
+    )
+
+
 def _fresh_secret(fields: Mapping[str, Any], secret: str | None) -> str | None:
-    if fields["token_endpoint_auth_method"] == profiles.PUBLIC:
+    method = fields["token_endpoint_auth_method"]
+    if method not in profiles.SECRET_METHODS:
         if secret:
-            raise BadInput({"client_secret": ["is not for a client with token_endpoint_auth_method none"]})
+            raise BadInput({"client_secret": [f"is not for a client with token_endpoint_auth_method {method}"]})
         return None
     if secret is not None and (len(secret) < MIN_SECRET_LENGTH or not secret.isascii() or not secret.isprintable()):
         raise BadInput({"client_secret": [f"must be {MIN_SECRET_LENGTH} or more visible ASCII characters"]})

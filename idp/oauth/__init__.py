@@ -7,25 +7,34 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 6749 3.1, 4.1.1-4.1.2 authorization endpoint; OIDC Core 3.1.2 | authorization_request.py (checks), authorize.py (dispatcher), parked.py |
 | RFC 6749 3.2, 4.1.3, 4.4, 5, 6 token endpoint | server.py, grants/, issuing.py |
 | RFC 6749 2.3 client authentication | client_auth.py |
+| RFC 7521, RFC 7523 2.2 client assertions | client_assertion.py, idp/clients/key_sets.py, idp/outbound.py |
 | RFC 6749 4.1.2 authorization codes | codes.py |
 | RFC 6750 bearer tokens; OIDC Core 5.3 UserInfo | userinfo.py |
 | RFC 7009 revocation | revocation.py |
-| RFC 7591 2 client metadata | idp/clients/metadata.py |
+| RFC 7591 2 client metadata | idp/clients/metadata.py, own_metadata.py (what applications may say of themselves) |
+| RFC 7591 3, RFC 7592 registration and management | registration.py, idp/clients/registration_tokens.py |
+| RFC 7591 2.3 software statements | software_statements.py |
 | RFC 7636 PKCE | pkce.py |
-| RFC 7662 introspection | introspection.py |
+| RFC 7662, RFC 9701 introspection, signed answers | introspection.py |
 | RFC 8252 native apps | idp/clients/redirects.py |
 | RFC 8414 metadata; OIDC Discovery | metadata.py |
 | RFC 8628 device authorization | device.py (pages), device_codes.py, grants/device_code.py |
+| RFC 9101 request objects | request_object.py |
+| RFC 9126 pushed authorization requests | par.py |
+| OIDC Core 3.2, 3.3 implicit and hybrid, for the profile legacy | response_types.py, front_channel.py |
 | RFC 8707 resource indicators | resources.py |
-| RFC 9068 JWT access tokens | issuing.py, access_tokens.py |
+| RFC 9068 JWT access tokens; opaque ones | issuing.py, access_tokens.py, opaque.py |
 | RFC 9207 iss in the response; Form Post Response Mode | answers.py |
+| RFC 9396 authorization_details | authorization_details.py |
 | RFC 9700 4.14 refresh tokens and families | tokens.py |
-| OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, issuing.py |
+| OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, claims_parameter.py, issuing.py, hints.py |
+| OIDC Core 8 pairwise subjects | subjects.py |
 | OIDC Core 3.1.2.4, 11 consent, offline access | consent.py |
 | OIDC RP-Initiated Logout; end of sessions | logout.py |
 | OIDC Back-Channel Logout | backchannel.py (outbox, logout token), backchannel_wire.py |
+| OIDC Front-Channel Logout | frontchannel.py |
 
-params.py reads requests, errors.py lists what is refused beside Authlib's own errors, views.py has the routes.
+once.py burns what is good for one use. params.py reads requests, errors.py lists what is refused beside Authlib's own errors, views.py has the routes.
 """
 
 from __future__ import annotations
@@ -33,9 +42,9 @@ from __future__ import annotations
 from flask import Flask
 
 from idp import sessions
-from idp.oauth import backchannel, consent, logout, server, tokens, views
+from idp.oauth import backchannel, consent, logout, resources, server, tokens, views
 
-__all__ = ["backchannel", "consent", "install", "tokens"]
+__all__ = ["backchannel", "consent", "install", "resources", "tokens"]
 
 
 def install(app: Flask) -> None:

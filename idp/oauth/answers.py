@@ -16,9 +16,9 @@ from idp.config import settings
 from idp.oauth.authorization_request import ReplyTo
 
 
-def succeed(reply: ReplyTo, *, code: str) -> Response:
-    """Send the code (RFC 6749 section 4.1.2)."""
-    return _send(reply, {"code": code})
+def succeed(reply: ReplyTo, fields: dict[str, str]) -> Response:
+    """Send the code (RFC 6749 section 4.1.2), and tokens where a client of the profile legacy asked for them."""
+    return _send(reply, dict(fields))
 
 
 def fail(reply: ReplyTo, error: OAuth2Error) -> Response:
@@ -33,5 +33,7 @@ def _send(reply: ReplyTo, fields: dict[str, str]) -> Response:
     if reply.response_mode == "form_post":
         targets = (web.origin_of(reply.redirect_uri),)
         return web.page("form_post.html", action=reply.redirect_uri, fields=fields, form_targets=targets)
+    if reply.response_mode == "fragment":
+        return web.see_other(f"{reply.redirect_uri}#{urlencode(fields)}")
     joint = "&" if "?" in reply.redirect_uri else "?"
     return web.see_other(f"{reply.redirect_uri}{joint}{urlencode(fields)}")

@@ -7,29 +7,34 @@ OAuth2Error, which `read` turns into a Refused that knows the way back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidRequestError, UnauthorizedClientError
+from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oidc.core.errors import (
     LoginRequiredError,
     RegistrationNotSupportedError,
-    RequestNotSupportedError,
     RequestURINotSupportedError,
 )
 
-from idp import clients, keys
+from idp import clients
 from idp.clients import Client
-from idp.oauth import pkce, resources
-from idp.oauth.errors import Unproven, quotable
+from idp.oauth import (
+    authorization_details,
+    claims_parameter,
+    hints,
+    once,
+    pkce,
+    request_object,
+    resources,
+    response_types,
+)
+from idp.oauth.errors import InvalidRequestObject, Unproven, quotable
 from idp.oauth.params import Params
 
 PROMPTS = ("none", "login", "consent", "select_account")
-RESPONSE_TYPES = ("code",)
-MAX_CLAIMS = 8192  # characters of the `claims` parameter
 MAX_ECHO = 4096  # characters of `state` and `nonce`, which travel back
 
 
@@ -58,8 +63,11 @@ class AuthorizationRequest:
     acr_values: tuple[str, ...] = ()
     acr_is_essential: bool = False
     claims: dict[str, Any] | None = None
-    hinted_sub: str | None = None
+    hinted_sub: str | None = None  # as the client calls the person (subjects.py)
     login_hint: str | None = None
+    authorization_details: tuple[dict[str, Any], ...] = ()
+    answered_with: tuple[str, ...] = (response_types.CODE,)
+    once: str = ""  # used up when the request is answered: a pushed request, or the jti of a request object
 
     @property
     def client_id(self) -> str:
@@ -87,14 +95,18 @@ Step = Callable[[Params, Client], Found]
 def read(params: Params) -> AuthorizationRequest:
     """Read and check an authorization request. Raises Unproven (stays here) or Refused (goes to the client)."""
     client = _client(params)
+    params, refusal = _unfolded(params, client)
     redirect_uri = _redirect_uri(params, client)
-    mode = _response_mode(params, redirect_uri)
-    reply = ReplyTo(client.client_id, redirect_uri, mode or "query", params.get("state"))
+    mode, fits = response_types.mode(params, client, redirect_uri)
+    reply = ReplyTo(client.client_id, redirect_uri, mode, params.get("state"))
     found: Found = {"reply": reply, "redirect_uri_sent": params.get("redirect_uri") is not None}
     try:
-        if mode is None:
+        if refusal is not None:
+            raise refusal
+        if not fits:
+            told = ", ".join(client.profile.response_modes)
             raise InvalidRequestError(
-                "response_mode must be query or form_post, and form_post needs an http redirect URI."
+                f"response_mode must be one of {told}; tokens never go into a query, a form goes to a web page only."
             )
         for step in STEPS:
             found |= step(params, client)
@@ -116,6 +128,14 @@ def _client(params: Params) -> Client:
     return client
 
 
+def _unfolded(params: Params, client: Client) -> tuple[Params, OAuth2Error | None]:
+    """Return what the request object holds; if it is refused, the outer parameters say where that can be told."""
+    try:
+        return request_object.unfold(params, client), None
+    except OAuth2Error as refusal:
+        return params, refusal
+
+
 def _redirect_uri(params: Params, client: Client) -> str:
     sent = params.get("redirect_uri")
     if sent is None:
@@ -128,39 +148,27 @@ def _redirect_uri(params: Params, client: Client) -> str:
     return found
 
 
-def _response_mode(params: Params, redirect_uri: str) -> str | None:
-    """Return the mode, or None for one that the client must not have; a form never goes to an app's own scheme."""
-    mode = params.get("response_mode") or "query"
-    if mode == "query" or (mode == "form_post" and redirect_uri.startswith(("https://", "http://"))):
-        return mode
-    return None
-
-
 # --- one step, one parameter --------------------------------------------------------------------------------------
 
 
-def _no_request_objects(params: Params, _client: Client) -> Found:
-    """O-18: ignoring one of these silently would grant something else than was asked."""
-    if params.get("request"):
-        raise RequestNotSupportedError("Request objects are not supported; send the parameters themselves.")
+def _way_here(params: Params, client: Client) -> Found:
+    """O-18: ignoring one of these silently would grant something else than was asked. RFC 9126, RFC 9101: what a client
+    promised to send only in one way is not taken in another."""
     if params.get("request_uri"):
-        raise RequestURINotSupportedError("request_uri is not supported; send the parameters themselves.")
+        raise RequestURINotSupportedError("request_uri may only name a request that was pushed to /par (RFC 9126).")
     if params.get("registration"):
         raise RegistrationNotSupportedError("The registration parameter is not supported.")
-    return {}
+    if client.require_pushed_authorization_requests and not params.pushed:
+        raise InvalidRequestError("The client is registered to push its requests to /par (RFC 9126).")
+    if client.require_signed_request_object and not params.signed:
+        raise InvalidRequestError("The client is registered to sign its requests (RFC 9101).")
+    if params.once and once.is_burnt(params.once):
+        raise InvalidRequestObject("The request object was used before; its jti is good for one request.")
+    return {"once": params.once}
 
 
 def _response_type(params: Params, client: Client) -> Found:
-    """F-4: nothing but the code flow; no token ever travels through the browser."""
-    response_type = params.get("response_type")
-    if response_type is None:
-        raise InvalidRequestError("response_type is missing; it must be code.")
-    if response_type not in RESPONSE_TYPES or response_type not in client.response_types:
-        told = "response_type must be code; implicit and hybrid responses are refused."
-        raise OAuth2Error(told, error="unsupported_response_type")
-    if not client.check_grant_type("authorization_code"):
-        raise UnauthorizedClientError("The client is not registered for the grant type authorization_code.")
-    return {}
+    return {"answered_with": response_types.check(params, client)}
 
 
 def _echoes(params: Params, _client: Client) -> Found:
@@ -173,15 +181,20 @@ def _echoes(params: Params, _client: Client) -> Found:
 
 def _pkce(params: Params, client: Client) -> Found:
     challenge, method = params.get("code_challenge"), params.get("code_challenge_method")
-    return {"challenge": pkce.check_challenge(challenge, method, required=client.require_pkce)}
+    required = client.require_pkce and response_types.CODE in response_types.words(params)
+    return {"challenge": pkce.check_challenge(challenge, method, required=required)}
 
 
 def _scope(params: Params, client: Client) -> Found:
     sent = params.get("scope") or ""
     if any(character.isspace() and character != " " for character in sent):
         raise InvalidRequestError("scope must be separated by spaces (RFC 6749 section 3.3).")
-    asked = resources.allowed(client, params.words("scope"), params.resources)
-    return {"scopes": asked.scopes, "resources": asked.resources}
+    words = params.words("scope")
+    if response_types.CODE not in response_types.words(params):
+        words = tuple(word for word in words if word != resources.OFFLINE)  # OIDC Core 11: nothing to refresh
+    asked = resources.allowed(client, words, params.resources)
+    details, asked = authorization_details.read(params, client, asked)
+    return {"scopes": asked.scopes, "resources": asked.resources, "authorization_details": details}
 
 
 def _prompt(params: Params, _client: Client) -> Found:
@@ -203,35 +216,32 @@ def _max_age(params: Params, client: Client) -> Found:
     return {"max_age_s": int(sent)}
 
 
-def _claims(params: Params, _client: Client) -> Found:
+def _claims(params: Params, client: Client) -> Found:
     """OIDC Core 5.5: which claims the client wants where; `acr` and `sub` among them are conditions (5.5.1)."""
-    claims = _claims_object(params.get("claims"))
-    asked_acr = (claims.get("id_token") or {}).get("acr") or {}
-    values = asked_acr.get("values") or ([asked_acr["value"]] if "value" in asked_acr else [])
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise InvalidRequestError("The acr values in claims must be texts.")
-    essential = asked_acr.get("essential") is True and bool(values)
+    claims = claims_parameter.read(params.get("claims"))
+    values, essential = claims_parameter.values_of(claims, "acr")
     return {
         "claims": claims or None,
-        "acr_values": tuple(values) or params.words("acr_values"),
+        "acr_values": values or params.words("acr_values") or client.default_acr_values,
         "acr_is_essential": essential,
     }
 
 
 def _hints(params: Params, client: Client) -> Found:
     """O-16, attack 18: a hint says whom the client expects and never who somebody is; a bad one counts for nothing."""
-    expected = (_claims_object(params.get("claims")).get("id_token") or {}).get("sub") or {}
-    hinted = expected.get("value") if isinstance(expected, dict) else None
-    hint = params.get("id_token_hint")
-    if hint:
-        hinted = _subject_of(hint, client)
+    expected, _ = claims_parameter.values_of(claims_parameter.read(params.get("claims")), "sub")
+    hinted = expected[0] if expected else None
+    raw_hint = params.get("id_token_hint")
+    if raw_hint:
+        hint = hints.read(raw_hint)
+        hinted = hint.sub if hint is not None and hint.client_id == client.client_id else None
         if hinted is None and "none" in params.words("prompt"):
             raise LoginRequiredError("id_token_hint is not an ID token that this server issued to this client.")
-    return {"hinted_sub": hinted if isinstance(hinted, str) else None, "login_hint": params.get("login_hint")}
+    return {"hinted_sub": hinted, "login_hint": params.get("login_hint")}
 
 
 STEPS: tuple[Step, ...] = (
-    _no_request_objects,
+    _way_here,
     _response_type,
     _echoes,
     _pkce,
@@ -241,45 +251,3 @@ STEPS: tuple[Step, ...] = (
     _claims,
     _hints,
 )
-
-
-# --- inside -------------------------------------------------------------------------------------------------------
-
-
-def _claims_object(sent: str | None) -> Found:
-    """Parse the `claims` parameter: an object of at most two objects of objects or nulls. Raises InvalidRequestError."""
-    if sent is None:
-        return {}
-    if len(sent) > MAX_CLAIMS:
-        raise InvalidRequestError(f"claims is longer than {MAX_CLAIMS} characters.")
-    try:
-        claims = json.loads(sent, object_pairs_hook=_without_doubles)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError("claims must be a JSON object without repeated members (OIDC Core 5.5).") from None
-    if not isinstance(claims, dict):
-        raise InvalidRequestError("claims must be a JSON object (OIDC Core 5.5).")
-    kept = {place: claims[place] for place in ("userinfo", "id_token") if claims.get(place)}
-    for wanted in kept.values():
-        if not isinstance(wanted, dict) or not all(
-            value is None or isinstance(value, dict) for value in wanted.values()
-        ):
-            raise InvalidRequestError("Every claim in claims must be null or an object (OIDC Core 5.5.1).")
-    return kept
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> Found:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member came twice")
-    return found
-
-
-def _subject_of(hint: str, client: Client) -> str | None:
-    """Return whom a genuine ID token of ours for this client is about, expired or not; None for anything else."""
-    try:
-        claims = keys.verify(hint, typ="JWT")
-    except keys.InvalidToken:
-        return None
-    audience = claims.get("aud")
-    ours = client.client_id in (audience if isinstance(audience, list) else [audience])
-    return str(claims["sub"]) if ours and "sub" in claims else None

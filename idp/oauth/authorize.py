@@ -17,10 +17,26 @@ from flask import Response
 
 from idp import audit, authn, clients, clock, sessions, web
 from idp.clients import Client
-from idp.oauth import answers, authorization_request, codes, consent, parked, refusals, resources, tokens
+from idp.config import settings
+from idp.oauth import (
+    answers,
+    authorization_request,
+    codes,
+    consent,
+    front_channel,
+    once,
+    par,
+    parked,
+    refusals,
+    request_object,
+    resources,
+    response_types,
+    subjects,
+    tokens,
+)
 from idp.oauth.authorization_request import AuthorizationRequest, Refused
 from idp.oauth.codes import CodeGrant
-from idp.oauth.errors import UnmetAuthenticationRequirements, Unproven
+from idp.oauth.errors import InvalidRequestObject, UnmetAuthenticationRequirements, Unproven
 from idp.oauth.params import Params
 from idp.oauth.parked import Parked
 from idp.sessions import SsoSession
@@ -98,6 +114,7 @@ def decide(txn: str, *, allowed: bool) -> Response:
     if waiting.request is None or session is None or waiting.shown_to != session.sub:
         return web.see_other(f"{RESUME}?txn={txn}")  # somebody else signed in meanwhile: ask them
     if not allowed:
+        _burn(waiting.request)
         consent.deny(session.sub, waiting.request, sid=session.sid)
         told = AccessDeniedError("The person did not allow this.")
         return _answer_no(Refused(told, waiting.request.reply, is_silent=False), waiting, session)
@@ -112,7 +129,8 @@ def _sign_in_owed(asking: Asking, client: Client, session: SsoSession | None) ->
     """Return what the person must still prove, or None. Raises OAuth2Error where only the client can help."""
     request, demand = asking.request, _demand(asking, client)
     owes = not authn.satisfied(session, demand)
-    if session is not None and request.hinted_sub is not None and session.sub != request.hinted_sub:
+    hinted = request.hinted_sub
+    if session is not None and hinted is not None and not subjects.names(client, hinted, session.sub):
         if session.auth_time >= asking.asked_at:
             raise LoginRequiredError("Somebody else signed in than the one whom the request is about.")
         owes, demand = True, dataclasses.replace(demand, prompt=demand.prompt | {"login"})
@@ -166,10 +184,11 @@ def _ask_consent(asking: Asking) -> Response:
 
 
 def _issue(asking: Asking, client: Client, session: SsoSession) -> Response:
-    """Begin a token family and send its code; a parked request is answered once."""
+    """Begin a token family and send its code; a request is answered once."""
+    request = asking.request
+    _use_up(request)
     if asking.parked is not None:
         parked.take(asking.parked.txn)
-    request = asking.request
     granted = resources.Asked(request.scopes, request.resources)
     family = tokens.open_family(
         session,
@@ -177,20 +196,37 @@ def _issue(asking: Asking, client: Client, session: SsoSession) -> Response:
         granted=granted,
         claims=request.claims or {},
         offline=resources.OFFLINE in request.scopes,
-    )
-    raw_code = codes.issue(
-        CodeGrant(
-            family_id=family.id,
-            client_id=client.client_id,
-            redirect_uri=request.reply.redirect_uri,
-            redirect_uri_sent=request.redirect_uri_sent,
-            challenge=request.challenge,
-            nonce=request.nonce,
-            issued_at=clock.epoch(),
-        )
+        authorization_details=request.authorization_details,
     )
     _write_down(asking, session, family)
-    return answers.succeed(request.reply, code=raw_code)
+    sent = _code(request, family) if response_types.CODE in request.answered_with else {}
+    if response_types.by_browser(request.answered_with):
+        sent |= front_channel.tokens_for(request, client, family, raw_code=sent.get("code"))
+    return answers.succeed(request.reply, sent)
+
+
+def _code(request: AuthorizationRequest, family: tokens.Family) -> dict[str, str]:
+    grant = CodeGrant(
+        family_id=family.id,
+        client_id=family.client_id,
+        redirect_uri=request.reply.redirect_uri,
+        redirect_uri_sent=request.redirect_uri_sent,
+        challenge=request.challenge,
+        nonce=request.nonce,
+        issued_at=clock.epoch(),
+    )
+    return {"code": codes.issue(grant)}
+
+
+def _use_up(request: AuthorizationRequest) -> None:
+    """What was pushed or signed for one use ends when the request is answered, not when a page loads (RFC 9126 section 7.3)."""
+    if not _burn(request):
+        raise InvalidRequestObject("The request was answered before; begin a new one.")
+
+
+def _burn(request: AuthorizationRequest) -> bool:
+    lifetime_s = request_object.MAX_AHEAD_S + settings().oauth.request_s
+    return not request.once or once.burn(request.once, lifetime_s=lifetime_s)
 
 
 def _write_down(asking: Asking, session: SsoSession, family: tokens.Family) -> None:
@@ -213,7 +249,7 @@ def _write_down(asking: Asking, session: SsoSession, family: tokens.Family) -> N
 
 def _read(params: Params) -> AuthorizationRequest | Refused:
     try:
-        return authorization_request.read(params)
+        return authorization_request.read(par.unfold(params))
     except Refused as refused:
         return refused
     except Unproven as unproven:

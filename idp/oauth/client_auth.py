@@ -15,11 +15,12 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 
 from idp import audit, clients, limits, web
-from idp.clients import Client
+from idp.clients import Client, profiles
+from idp.oauth import client_assertion
 from idp.oauth.errors import TooManyFailures
 from idp.oauth.params import Params
 
-METHODS = ("client_secret_basic", "client_secret_post", "none")  # what discovery advertises
+METHODS = (*profiles.SECRET_METHODS, profiles.PRIVATE_KEY_JWT, profiles.PUBLIC)  # what discovery advertises
 FAILURES, WINDOW_S = 30, 60  # per client and address, before the answer is 429
 
 
@@ -30,6 +31,7 @@ class Presented:
     method: str
     client_id: str | None
     raw_secret: str | None = None
+    raw_assertion: str | None = None
 
 
 def authenticate(params: Params, authorization: str | None) -> Client:
@@ -49,7 +51,7 @@ def authenticate(params: Params, authorization: str | None) -> Client:
 def _presented(params: Params, authorization: str | None) -> Presented:
     client_id, secret = params.get("client_id"), params.get("client_secret")
     if params.get("client_assertion") or params.get("client_assertion_type"):
-        raise InvalidRequestError("client_assertion is not supported; see token_endpoint_auth_methods_supported.")
+        return _read_assertion(params, client_id, alone=secret is None and authorization is None)
     if authorization is None:
         return Presented("client_secret_post" if secret else "none", client_id, secret)
     if secret:
@@ -58,6 +60,19 @@ def _presented(params: Params, authorization: str | None) -> Presented:
     if client_id is not None and basic.client_id not in (None, client_id):
         raise InvalidRequestError("client_id in the body is not the client of the Authorization header.")
     return basic
+
+
+def _read_assertion(params: Params, client_id: str | None, *, alone: bool) -> Presented:
+    """RFC 7521 section 4.2: the assertion names the client; client_id beside it must be the same one."""
+    raw_assertion = params.get("client_assertion")
+    if not alone:
+        raise InvalidRequestError("The client must authenticate in one way, not with an assertion and a secret.")
+    if raw_assertion is None or params.get("client_assertion_type") != client_assertion.TYPE:
+        raise InvalidRequestError(f"client_assertion needs client_assertion_type {client_assertion.TYPE}.")
+    named = client_assertion.named_client(raw_assertion)
+    if client_id is not None and named not in (None, client_id):
+        raise InvalidRequestError("client_id is not the client that the assertion is about.")
+    return Presented(client_assertion.method_of(raw_assertion), named, raw_assertion=raw_assertion)
 
 
 def _read_basic(authorization: str) -> Presented:
@@ -80,6 +95,8 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
         return "The client is unknown or did not authenticate."
     if presented.raw_secret is not None and not client.check_secret(presented.raw_secret):
         return "The client is unknown or its secret is wrong."
+    if presented.raw_assertion is not None and presented.method == client.token_endpoint_auth_method:
+        return client_assertion.problem(presented.raw_assertion, client)
     if presented.method != client.token_endpoint_auth_method:
         if presented.raw_secret is None:
             return "The client is unknown or did not authenticate."

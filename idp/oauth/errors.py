@@ -27,6 +27,12 @@ class InvalidTarget(OAuth2Error):  # type: ignore[misc]
     error = "invalid_target"
 
 
+class InvalidRequestObject(OAuth2Error):  # type: ignore[misc]
+    """A request object that is not signed by the client, or not for us, or not fresh (RFC 9101 section 7)."""
+
+    error = "invalid_request_object"
+
+
 class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]
     """An essential `acr` that cannot be reached here (OIDC Core 5.5.1.1; the error code of its companion document)."""
 

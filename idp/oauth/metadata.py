@@ -13,10 +13,19 @@ import orjson
 from flask import Response, current_app, request
 
 from idp import authn, keys
-from idp.clients import PROFILES
+from idp.clients import SUBJECT_TYPES, profiles
 from idp.config import settings
-from idp.oauth import claims, client_auth, pkce, resources
-from idp.oauth.authorization_request import PROMPTS, RESPONSE_TYPES
+from idp.oauth import (
+    authorization_details,
+    claims,
+    client_assertion,
+    client_auth,
+    pkce,
+    request_object,
+    resources,
+    response_types,
+)
+from idp.oauth.authorization_request import PROMPTS
 from idp.oauth.grants import GRANTS
 
 DISCOVERY_MAX_AGE_S = 3600
@@ -35,29 +44,42 @@ def document() -> dict[str, Any]:
         "jwks_uri": f"{issuer}/jwks",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "registration_endpoint": f"{issuer}/register",
         "device_authorization_endpoint": f"{issuer}/device_authorization",
         "end_session_endpoint": f"{issuer}/end_session",
         "scopes_supported": resources.scopes_supported(),
         "claims_supported": claims.claims_supported(),
-        "response_types_supported": list(RESPONSE_TYPES),
+        "response_types_supported": response_types.supported(),
         "response_modes_supported": _offered("response_modes"),
-        "grant_types_supported": [grant.GRANT_TYPE for grant in GRANTS],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": _offered("id_token_algs"),
+        "grant_types_supported": [grant.GRANT_TYPE for grant in GRANTS] + _implicit(),
+        "subject_types_supported": list(SUBJECT_TYPES),
+        "id_token_signing_alg_values_supported": _signing_algs(),
+        "userinfo_signing_alg_values_supported": _signing_algs(),
+        "introspection_signing_alg_values_supported": _signing_algs(),
         "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
         "introspection_endpoint_auth_methods_supported": secret_methods,
         "revocation_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
         "code_challenge_methods_supported": [pkce.METHOD],
         "acr_values_supported": list(authn.SUPPORTED),
         "prompt_values_supported": list(PROMPTS),
         "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": True,
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
+        **_authorization_details(),
+        "request_parameter_supported": True,
+        "request_uri_parameter_supported": False,  # by reference of the client's own; what was pushed has its endpoint
+        "request_object_signing_alg_values_supported": list(request_object.algorithms()),
+        "require_signed_request_object": False,
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "require_pushed_authorization_requests": False,
         "authorization_response_iss_parameter_supported": True,
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
+        "frontchannel_logout_supported": True,
+        "frontchannel_logout_session_supported": True,
         "ui_locales_supported": ["en"],
     }
 
@@ -75,9 +97,25 @@ def jwks() -> Response:
 
 
 def _offered(column: str) -> list[str]:
-    """Return what any available profile offers in a column of the table, each once."""
-    rows = (getattr(profile, column) for profile in PROFILES if profile.available)
+    """Return what any profile that clients may have here offers in a column of the table, each once."""
+    rows = (getattr(profile, column) for profile in profiles.offered(settings().oauth))
     return list(dict.fromkeys(value for row in rows for value in row))
+
+
+def _signing_algs() -> list[str]:
+    """Return what a profile allows and this installation keeps keys for."""
+    return [alg for alg in _offered("id_token_algs") if alg in settings().oauth.signing_algs]
+
+
+def _authorization_details() -> dict[str, list[str]]:
+    """RFC 9396 section 10; absent where no resource has a type, because no member is ever empty (O-5)."""
+    types = authorization_details.types_supported()
+    return {"authorization_details_types_supported": types} if types else {}
+
+
+def _implicit() -> list[str]:
+    """No grant of the token endpoint: OIDC's name for tokens from the authorization endpoint."""
+    return [kind for kind in (profiles.IMPLICIT,) if kind in _offered("grant_types")]
 
 
 def _document() -> tuple[bytes, str]:

@@ -28,6 +28,9 @@ class Params:
 
     one: Mapping[str, str]
     resources: tuple[str, ...] = ()
+    pushed: bool = False  # they came through /par (RFC 9126)
+    signed: bool = False  # they came in a request object of the client's (RFC 9101)
+    once: str = ""  # the name that is used up when the request is answered (once.py)
 
     def get(self, name: str) -> str | None:
         """Return the value, or None when it was absent or empty."""

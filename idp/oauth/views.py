@@ -13,13 +13,16 @@ from flask import Blueprint, Response, abort, current_app, request
 
 from idp import web
 from idp.oauth import (
+    authorization_details,
     authorize,
     consent,
     device,
     introspection,
     logout,
     metadata,
+    par,
     params,
+    registration,
     resources,
     revocation,
     userinfo,
@@ -32,7 +35,14 @@ protocol = Blueprint("oauth", __name__)
 
 DOCUMENTS = ("oauth.discovery", "oauth.jwks")
 OPEN_TO_SCRIPTS = (*DOCUMENTS, "oauth.token", "oauth.user_info", "oauth.revoke")
-FOR_PROGRAMS = (*OPEN_TO_SCRIPTS, "oauth.introspect", "oauth.device_authorization")
+FOR_PROGRAMS = (
+    *OPEN_TO_SCRIPTS,
+    "oauth.introspect",
+    "oauth.pushed_request",
+    "oauth.device_authorization",
+    "oauth.register",
+    "oauth.registered",
+)
 
 
 @protocol.get("/authorize")
@@ -66,8 +76,10 @@ def consent_page() -> Response:
         "consent.html",
         txn=txn,
         client_name=client.client_name,
+        links=consent.links_of(client),
         redirect_host=urlsplit(wanted.reply.redirect_uri).hostname or urlsplit(wanted.reply.redirect_uri).scheme,
         scopes=[{"name": name, "sentence": resources.sentence(name)} for name in consent.scopes_of(wanted)],
+        details=authorization_details.shown(wanted.authorization_details),
         lifetime=lasts,
         first_time=not consent.remembered(session.sub, client.client_id),
         form_targets=(web.origin_of(wanted.reply.redirect_uri),),
@@ -89,6 +101,18 @@ def token() -> Response:
     """RFC 6749 section 3.2."""
     server: Server = current_app.extensions["idp.oauth"]
     return server.answer_token_request()
+
+
+@protocol.post("/register")
+def register() -> Response:
+    """RFC 7591 section 3."""
+    return registration.register()
+
+
+@protocol.route("/register/<client_id>", methods=["GET", "PUT", "DELETE"])
+def registered(client_id: str) -> Response:
+    """RFC 7592 section 2."""
+    return registration.manage(client_id)
 
 
 @protocol.post("/device_authorization")
@@ -121,6 +145,12 @@ def device_question() -> Response:
 def device_decision() -> Response:
     """Take the answer."""
     return device.decide()
+
+
+@protocol.post("/par")
+def pushed_request() -> Response:
+    """RFC 9126."""
+    return par.respond()
 
 
 @protocol.route("/userinfo", methods=["GET", "POST"])

@@ -113,7 +113,7 @@ def test_attack_144_what_is_no_utf8_is_refused(rp, client, signed_in):
         ({"response_type": "code token"}, "unsupported_response_type"),
         ({"response_type": "code id_token"}, "unsupported_response_type"),
         ({"response_type": "none"}, "unsupported_response_type"),
-        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
+        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "invalid_request_object"),
         ({"request_uri": "https://rp.example.org/request"}, "request_uri_not_supported"),
         ({"registration": "{}"}, "registration_not_supported"),
         ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),

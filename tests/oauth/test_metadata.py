@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from idp.clients import PROFILES
+from idp.clients import profiles
+from idp.config import settings
 from idp.oauth.grants import GRANTS
 from tests.conftest import ISSUER
 from tests.oauth.conftest import answer_in, claims_of, header_of
@@ -40,10 +41,12 @@ def test_o2_every_endpoint_is_under_the_issuer_and_answers(client, document):
 
 def test_o3_o4_x13_everything_is_said_explicitly(document):
     assert document["response_types_supported"] == ["code"]
-    assert document["subject_types_supported"] == ["public"]
+    assert document["subject_types_supported"] == ["public", "pairwise"]
     assert {"RS256", "ES256"} == set(document["id_token_signing_alg_values_supported"])
     assert document["code_challenge_methods_supported"] == ["S256"]
-    assert document["request_parameter_supported"] is False
+    assert document["request_parameter_supported"] is True
+    assert "none" not in document["request_object_signing_alg_values_supported"]
+    assert document["require_pushed_authorization_requests"] is False
     assert document["request_uri_parameter_supported"] is False
     assert document["claims_parameter_supported"] is True
     assert document["authorization_response_iss_parameter_supported"] is True
@@ -55,7 +58,7 @@ def test_house_6_discovery_advertises_exactly_what_is_registered(app, document):
     assert set(document["grant_types_supported"]) == {grant.GRANT_TYPE for grant in GRANTS}
     server = app.extensions["idp.oauth"]
     assert {grant.GRANT_TYPE for grant, _ in server._token_grants} == set(document["grant_types_supported"])
-    offered = [profile for profile in PROFILES if profile.available]
+    offered = profiles.offered(settings().oauth)
     assert set(document["response_modes_supported"]) == {mode for profile in offered for mode in profile.response_modes}
     assert {method for profile in offered for method in profile.auth_methods} == set(
         document["token_endpoint_auth_methods_supported"]
@@ -83,9 +86,17 @@ def test_advertised_algorithms_and_claims_are_those_of_real_tokens(make_rp, docu
 
 
 def test_o3_advertised_scopes_are_those_that_are_owned(document, rp, alice, sign_in_as):
-    assert {"openid", "profile", "email", "provider", "offline_access", "claims.read", "patients.read"} == set(
-        document["scopes_supported"]
-    )
+    assert {
+        "openid",
+        "profile",
+        "email",
+        "address",
+        "phone",
+        "provider",
+        "offline_access",
+        "claims.read",
+        "patients.read",
+    } == set(document["scopes_supported"])
 
 
 def test_o5_nothing_is_empty(document):
