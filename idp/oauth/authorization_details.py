@@ -81,9 +81,10 @@ def refuse(sent: Params) -> None:
         raise InvalidAuthorizationDetails("authorization_details need an authorization request and a person's consent.")
 
 
-def of_resource(details: Iterable[Detail], identifier: str) -> list[Detail]:
-    """Return those that are for one resource: no other one learns of them."""
-    return [detail for detail in details if _owner(detail["type"]) == identifier]
+def of_resource(details: Iterable[Detail], identifier: str, client: Client) -> list[Detail]:
+    """Return those that are for one resource, because no other one learns of them, and that the client may (still) have."""
+    having = client.authorization_details_types
+    return [detail for detail in details if _owner(detail["type"]) == identifier and detail["type"] in having]
 
 
 def shown(details: Iterable[Detail]) -> list[Shown]:

@@ -35,7 +35,7 @@ def answer(
         "token_type": "Bearer",
         "expires_in": audience.lifetime_s,
     }
-    said |= _scope(audience) | _details(family, audience)
+    said |= _scope(audience) | _details(client, family, audience)
     scopes = () if audience.is_userinfo else family.granted.scopes
     names = claims.wanted(scopes, family.claims, "id_token", client)
     person = claims.of_person(family.sub, names)
@@ -82,7 +82,7 @@ def access_token_of_person(client: Client, family: Family, audience: Audience) -
         "amr": list(family.amr),
         "sid": family.sid,
     }
-    return write(body | _details(family, audience), audience)
+    return write(body | _details(client, family, audience), audience)
 
 
 def _common(client: Client, audience: Audience) -> dict[str, Any]:
@@ -101,9 +101,9 @@ def _scope(audience: Audience) -> dict[str, str]:
     return {"scope": " ".join(audience.scopes)} if audience.scopes else {}
 
 
-def _details(family: Family, audience: Audience) -> dict[str, Any]:
+def _details(client: Client, family: Family, audience: Audience) -> dict[str, Any]:
     """RFC 9396 sections 7 and 9: what this access token may do beside its scopes, told to the client and to the resource."""
-    details = authorization_details.of_resource(family.authorization_details, audience.identifier)
+    details = authorization_details.of_resource(family.authorization_details, audience.identifier, client)
     return {authorization_details.NAME: details} if details else {}
 
 

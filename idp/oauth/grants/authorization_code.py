@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibCodeG
 
 from idp import audit
 from idp.clients import Client
-from idp.oauth import codes, issuing, resources, tokens
+from idp.oauth import authorization_details, codes, issuing, resources, tokens
 from idp.oauth.codes import CodeGrant
 
 
@@ -32,6 +32,7 @@ class AuthorizationCodeGrant(AuthlibCodeGrant):  # type: ignore[misc]
         family = tokens.find_family(redeemed.family_id)
         if family is None or not family.may_begin:
             raise InvalidGrantError("The authorization has been withdrawn, or the person has signed out.")
+        family = authorization_details.narrowed(family, self.request.sent)
         audience = resources.pick(resources.still_allowed(client, family.granted), self.request.sent.resources)
         raw_refresh_token = tokens.issue(family) if client.check_grant_type("refresh_token") else None
         said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token, nonce=redeemed.nonce)

@@ -7,7 +7,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant as AuthlibClientCredentialsGrant
 
 from idp import audit
-from idp.oauth import issuing, resources
+from idp.oauth import authorization_details, issuing, resources
 
 
 class ClientCredentialsGrant(AuthlibClientCredentialsGrant):  # type: ignore[misc]
@@ -16,6 +16,7 @@ class ClientCredentialsGrant(AuthlibClientCredentialsGrant):  # type: ignore[mis
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         """Issue an access token for one resource."""
         client, sent = self.request.client, self.request.sent
+        authorization_details.refuse(sent)
         audience = resources.allowed_to_machine(client, sent.words("scope"), sent.resources)
         said = issuing.answer_to_machine(client, audience)
         audit.record(

@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTokenGrant
 
 from idp import audit, sessions
-from idp.oauth import issuing, resources, tokens
+from idp.oauth import authorization_details, issuing, resources, tokens
 from idp.oauth.resources import Asked
 from idp.oauth.tokens import RefreshToken
 
@@ -29,7 +29,7 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         """Rotate, and issue for what is asked now. Raises RefreshTokenReused for everybody but the first."""
         client, token = self.request.client, self.request.refresh_token
-        family = token.family
+        family = authorization_details.narrowed(token.family, self.request.sent)
         narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
         audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
         raw_refresh_token = tokens.rotate(token)
