@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, MetaData, String, Text, event
@@ -23,6 +19,9 @@ from sqlalchemy.types import TypeDecorator
 
 from idp import paths
 from idp.config import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config as AlembicConfig
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -146,17 +145,21 @@ def is_unreachable(error: DBAPIError) -> bool:
     )
 
 
-# --- migrations ----------------------------------------------------------------------------------------------
+# --- migrations (Alembic is loaded only for them: a worker that serves does without) ---------------------------
 
 
 def upgrade(revision: str = "head") -> None:
     """Bring the schema to a revision, the newest by default."""
+    from alembic import command
+
     with _migrating() as config:
         command.upgrade(config, revision)
 
 
 def downgrade(revision: str) -> None:
     """Take the schema back to a revision ("base" for nothing)."""
+    from alembic import command
+
     with _migrating() as config:
         command.downgrade(config, revision)
 
@@ -164,16 +167,23 @@ def downgrade(revision: str) -> None:
 def current() -> str | None:
     """Return the revision that the database is at, or None for an empty one."""
     with db.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not connection.dialect.has_table(connection, "alembic_version"):
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
 
 
 def head() -> str | None:
     """Return the newest revision that this installation knows."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
-def _alembic() -> AlembicConfig:
-    config = AlembicConfig()
+def alembic_config() -> AlembicConfig:
+    """Return Alembic's configuration for the migrations of this installation."""
+    from alembic.config import Config
+
+    config = Config()
     config.set_main_option("script_location", str(paths.find("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
@@ -181,7 +191,7 @@ def _alembic() -> AlembicConfig:
 
 @contextmanager
 def _migrating() -> Iterator[AlembicConfig]:
-    config = _alembic()
+    config = alembic_config()
     with db.engine.connect() as connection:
         config.attributes["connection"] = connection
         yield config

@@ -10,7 +10,7 @@ from idp.db import Model, db
 
 
 def revisions() -> list[str]:
-    script = ScriptDirectory.from_config(database._alembic())
+    script = ScriptDirectory.from_config(database.alembic_config())
     return [revision.revision for revision in reversed(list(script.walk_revisions()))]
 
 
