@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort, jsonify
+import httpx
+from flask import Blueprint, Flask, Response, abort, jsonify, request
 
 from idp.demo import experiments, sign_in
 from idp.demo.service import Kind, Options, Service, find, options_from, see_other, serve
@@ -159,16 +160,25 @@ def _pages(service: Service) -> Blueprint:
         service.check_csrf()
         session = service.signed_in()
         answer = service.call(f"/api/claims/{_safe(claim_id)}/release", method="POST")
-        if answer.status_code in (401, 403):  # the API names what is missing; the provider can supply it
-            scope = f"{KIND.sign_in_scope} claims.release"
-            return see_other(
-                service.rp.begin(
-                    session, return_to=f"/claims/{_safe(claim_id)}", scope=scope, max_age_s=RELEASE_MAX_AGE_S
-                )
+        if answer.status_code not in (401, 403):
+            return _released(answer, claim_id)
+        once = session.promise(f"release {claim_id}")  # the API names what is missing; the provider can supply it
+        return see_other(
+            service.rp.begin(
+                session,
+                return_to=f"/claims/{_safe(claim_id)}/release?once={once}",
+                scope=f"{KIND.sign_in_scope} claims.release",
+                max_age_s=RELEASE_MAX_AGE_S,
             )
-        if answer.status_code != 200:
-            abort(answer.status_code, answer.json().get("error_description"))
-        return see_other(f"/claims/{_safe(claim_id)}")
+        )
+
+    @pages.get("/claims/<claim_id>/release")
+    def finish_release(claim_id: str) -> Response:
+        """Back from the step up: do what the form asked for before it, once (RFC 9470 section 4)."""
+        session = service.signed_in()
+        if session.keep_promise(request.args.get("once", "")) != f"release {claim_id}":
+            return see_other(f"/claims/{_safe(claim_id)}")  # a link from elsewhere releases nothing
+        return _released(service.call(f"/api/claims/{_safe(claim_id)}/release", method="POST"), claim_id)
 
     @pages.context_processor
     def scope() -> dict[str, Any]:
@@ -176,6 +186,12 @@ def _pages(service: Service) -> Blueprint:
         return {"may_release": tokens is not None and "claims.release" in tokens.scope.split()}
 
     return pages
+
+
+def _released(answer: httpx.Response, claim_id: str) -> Response:
+    if answer.status_code != 200:
+        abort(answer.status_code, answer.json().get("error_description"))
+    return see_other(f"/claims/{_safe(claim_id)}")
 
 
 def _sums(rows: list[dict[str, Any]]) -> list[tuple[str, int, int]]:

@@ -55,6 +55,9 @@ class LocalSession:
     confirmed_at: float = 0.0  # when the provider last said that the person is still signed in
     pending: dict[str, SignIn] = field(default_factory=dict)
     signing_out: str | None = None  # the state that should come back from the provider's sign-out
+    errands: dict[str, str] = field(
+        default_factory=dict
+    )  # what the person wanted before they were sent to prove themselves
     tokens: Tokens | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)  # one refresh at a time
 
@@ -64,6 +67,20 @@ class LocalSession:
             self.pending[sign_in.state] = sign_in
             while len(self.pending) > MAX_PENDING:
                 del self.pending[next(iter(self.pending))]
+
+    def promise(self, what: str) -> str:
+        """Remember what a form of ours asked for, under a name that nobody can guess; for one use, after a step up."""
+        once = secrets.token_urlsafe(32)
+        with self.lock:
+            self.errands[once] = what
+            while len(self.errands) > MAX_PENDING:
+                del self.errands[next(iter(self.errands))]
+        return once
+
+    def keep_promise(self, once: str) -> str | None:
+        """What was promised under this name, once."""
+        with self.lock:
+            return self.errands.pop(once, None)
 
     def take(self, state: str) -> SignIn | None:
         """The sign-in with this state, once."""
@@ -92,6 +109,7 @@ class LocalSessions:
         """A new id for a session that gained rights, so that an id planted before the sign-in is worthless."""
         fresh = self._open()
         fresh.pending, fresh.tokens, fresh.confirmed_at = old.pending, old.tokens, old.confirmed_at
+        fresh.errands = old.errands
         self.end(old)
         setattr(g, self.cookie, fresh)
         return fresh

@@ -309,8 +309,16 @@ def test_releasing_a_payment_asks_for_scope_and_a_fresh_sign_in(world):
     query = parse_qs(urlsplit(asked.headers["Location"]).query)
     assert "claims.release" in query["scope"][0].split()
     assert query["max_age"] == ["300"]
-    again = world.browser.get(asked.headers["Location"])
-    assert str(again.url) == url
-    done = world.browser.post(f"{url}/release", data={"csrf": csrf(again)})
-    assert "Payment released" in done.text
-    assert world.browser.post(f"{url}/release", data={"csrf": csrf(again)}).status_code == 409
+    done = world.browser.get(asked.headers["Location"])  # back from the provider, and on to what the form had asked for
+    assert str(done.url) == url and "Payment released" in done.text
+    back = next(step for step in done.history if "/release?once=" in str(step.url))
+    other = world.browser.get(f"{world.claims_url}/claims/CLM-20414/release", params={"once": back.url.params["once"]})
+    assert "Payment released" not in other.text and "approved" in other.text
+    assert world.browser.post(f"{url}/release", data={"csrf": csrf(other)}).status_code == 409
+
+
+@pytest.mark.parametrize("once", ["", "guess"])
+def test_rfc9470_a_link_from_elsewhere_releases_nothing(world, once):
+    url = f"{world.claims_url}/claims/CLM-20428/release"
+    page = world.browser.get(url, params={"once": once})
+    assert str(page.url).endswith("/claims/CLM-20428") and "approved" in page.text
