@@ -64,6 +64,10 @@ class Client:
     updated_at: datetime | None = None
     userinfo_signed_response_alg: str = ""  # empty: UserInfo is plain JSON
     introspection_signed_response_alg: str = ""  # RFC 9701; empty: as the ID token
+    id_token_encrypted_response_alg: str = ""  # empty: signed only; enc empty: A128CBC-HS256
+    id_token_encrypted_response_enc: str = ""
+    userinfo_encrypted_response_alg: str = ""
+    userinfo_encrypted_response_enc: str = ""
     subject_type: str = "public"
     sector_identifier_uri: str = ""
     require_auth_time: bool = False  # `auth_time` is in every ID token; kept because clients register it
@@ -81,6 +85,7 @@ class Client:
     initiate_login_uri: str = ""  # where the application begins a sign-in (OIDC Core 4)
     software_id: str = ""
     software_version: str = ""
+    token_exchange: tuple[dict[str, Any], ...] = ()  # RFC 8693: what it may exchange a person's token for
 
     @property
     def profile(self) -> SecurityProfile:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from idp import jwe
 from idp.clients import profiles
 
 PAIRWISE = "pairwise"
@@ -61,6 +62,10 @@ READERS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "id_token_signed_response_alg": (_text, ""),
     "userinfo_signed_response_alg": (_text, ""),
     "introspection_signed_response_alg": (_text, ""),
+    "id_token_encrypted_response_alg": (_text, ""),
+    "id_token_encrypted_response_enc": (_text, ""),
+    "userinfo_encrypted_response_alg": (_text, ""),
+    "userinfo_encrypted_response_enc": (_text, ""),
     "subject_type": (_subject_type, "public"),
     "sector_identifier_uri": (_text, ""),
     "require_auth_time": (_flag, False),
@@ -78,6 +83,22 @@ def signed_with_offered_algs(fields: Fields, offered: tuple[str, ...]) -> Found:
         for name in ("id_token_signed_response_alg", *SIGNED)
         if fields[name] and fields[name] not in allowed
     ]
+
+
+def encrypted(fields: Fields, _offered: tuple[str, ...]) -> Found:
+    """OIDC Registration 2: `enc` needs `alg`, and `alg` needs a key of the client's that it fits."""
+    found = []
+    for kind in ("id_token", "userinfo"):
+        alg, enc = fields[f"{kind}_encrypted_response_alg"], fields[f"{kind}_encrypted_response_enc"]
+        if alg and alg not in jwe.ALGS:
+            found.append((f"{kind}_encrypted_response_alg", f"must be one of {', '.join(jwe.ALGS)}"))
+        elif alg and not fields["jwks_uri"] and not jwe.find_key((fields["jwks"] or {}).get("keys", ()), alg):
+            found.append(("jwks", f"or jwks_uri is missing, with a key for {alg}"))
+        if enc and enc not in jwe.ENCS:
+            found.append((f"{kind}_encrypted_response_enc", f"must be one of {', '.join(jwe.ENCS)}"))
+        if enc and not alg:
+            found.append((f"{kind}_encrypted_response_alg", "is missing: enc says nothing without it"))
+    return found
 
 
 def subjects(fields: Fields, _offered: tuple[str, ...]) -> Found:
@@ -102,4 +123,4 @@ def _is_web(uri: str) -> bool:
     return parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.fragment and "@" not in parts.netloc
 
 
-RULES = (signed_with_offered_algs, subjects)
+RULES = (signed_with_offered_algs, encrypted, subjects)

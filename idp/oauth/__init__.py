@@ -22,12 +22,14 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 9101 request objects | request_object.py |
 | RFC 9126 pushed authorization requests | par.py |
 | OIDC Core 3.2, 3.3 implicit and hybrid, for the profile legacy | response_types.py, front_channel.py |
+| RFC 8693 token exchange | grants/token_exchange.py, idp/clients/exchange_metadata.py (policy) |
 | RFC 8707 resource indicators | resources.py |
 | RFC 9068 JWT access tokens; opaque ones | issuing.py, access_tokens.py, opaque.py |
 | RFC 9207 iss in the response; Form Post Response Mode | answers.py |
 | RFC 9396 authorization_details | authorization_details.py |
 | RFC 9700 4.14 refresh tokens and families | tokens.py |
 | OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, claims_parameter.py, issuing.py, hints.py |
+| OIDC Core 10.2 encrypted ID tokens and UserInfo | sealed_answers.py, idp/jwe.py |
 | OIDC Core 8 pairwise subjects | subjects.py |
 | OIDC Core 3.1.2.4, 11 consent, offline access | consent.py |
 | OIDC RP-Initiated Logout; end of sessions | logout.py |

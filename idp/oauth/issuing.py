@@ -14,7 +14,7 @@ from authlib.oidc.core.util import create_half_hash
 from idp import clock, crypto, keys
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import authorization_details, claims, opaque, resources, subjects
+from idp.oauth import authorization_details, claims, opaque, resources, sealed_answers, subjects
 from idp.oauth.resources import Audience
 from idp.oauth.tokens import Family
 
@@ -74,7 +74,16 @@ def family_of(jti: str) -> str | None:
 
 def access_token_of_person(client: Client, family: Family, audience: Audience) -> str:
     """Write an access token of a family for one audience (RFC 9068)."""
-    body = _common(client, audience) | {
+    return write(_of_person(client, family, audience) | _details(client, family, audience), audience)
+
+
+def exchanged_access_token(client: Client, family: Family, audience: Audience, *, act: dict[str, Any] | None) -> str:
+    """Write an access token that was had for another one (RFC 8693 section 4.1): `act` names who acts, and for whom they act."""
+    return write(_of_person(client, family, audience) | ({"act": act} if act else {}), audience)
+
+
+def _of_person(client: Client, family: Family, audience: Audience) -> dict[str, Any]:
+    return _common(client, audience) | {
         "sub": subjects.of(client, family.sub),
         "jti": f"{family.id}.{crypto.random_token(16)}",
         "auth_time": int(family.auth_time.timestamp()),
@@ -82,7 +91,6 @@ def access_token_of_person(client: Client, family: Family, audience: Audience) -
         "amr": list(family.amr),
         "sid": family.sid,
     }
-    return write(body | _details(client, family, audience), audience)
 
 
 def _common(client: Client, audience: Audience) -> dict[str, Any]:
@@ -139,4 +147,4 @@ def id_token(
         body["nonce"] = nonce
     if family.session_expires_at is not None:
         body["session_expiry"] = int(family.session_expires_at.timestamp())
-    return keys.sign(body, typ=ID_TOKEN_TYPE, alg=alg)
+    return sealed_answers.id_token(client, keys.sign(body, typ=ID_TOKEN_TYPE, alg=alg))

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from flask import Response, current_app, request
 
-from idp import authn, keys
+from idp import authn, jwe, keys
 from idp.clients import SUBJECT_TYPES, profiles
 from idp.config import settings
 from idp.oauth import (
@@ -56,6 +56,10 @@ def document() -> dict[str, Any]:
         "id_token_signing_alg_values_supported": _signing_algs(),
         "userinfo_signing_alg_values_supported": _signing_algs(),
         "introspection_signing_alg_values_supported": _signing_algs(),
+        "id_token_encryption_alg_values_supported": list(jwe.ALGS),
+        "id_token_encryption_enc_values_supported": list(jwe.ENCS),
+        "userinfo_encryption_alg_values_supported": list(jwe.ALGS),
+        "userinfo_encryption_enc_values_supported": list(jwe.ENCS),
         "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
         "introspection_endpoint_auth_methods_supported": secret_methods,
         "revocation_endpoint_auth_methods_supported": list(client_auth.METHODS),

@@ -1,12 +1,13 @@
 """UserInfo: what a client may know about the person who signed in (OIDC Core 5.3, RFC 6750).
 
-JSON, or a signed JWT for a client that registered `userinfo_signed_response_alg` (section 5.3.2).
+JSON, or a signed or encrypted JWT for a client that registered for it (section 5.3.2).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6750 import InsufficientScopeError
 from flask import Response, request
@@ -14,8 +15,9 @@ from flask import Response, request
 from idp import clients, clock, keys
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import access_tokens, claims, params, resources, server, subjects
+from idp.oauth import access_tokens, claims, params, resources, sealed_answers, server, subjects
 from idp.oauth.errors import quotable
+from idp.oauth.sealed_answers import NoEncryptionKey
 
 
 def respond() -> Response:
@@ -31,10 +33,10 @@ def respond() -> Response:
         return _challenge(401, "invalid_token", "The access token is expired, revoked, or not for this endpoint.")
     if not said:
         return _challenge(403, InsufficientScopeError.error, "The access token lacks the scope openid.")
-    client, told = said
-    if client.userinfo_signed_response_alg:
-        return _signed(client, told)
-    return server.answer(told)
+    try:
+        return _answer(*said)
+    except NoEncryptionKey as trouble:
+        return _challenge(400, trouble.error, trouble.get_error_description())
 
 
 def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
@@ -50,13 +52,21 @@ def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
     return None if person is None else (client, {"sub": subjects.of(client, family.sub)} | person)
 
 
-def _signed(client: Client, told: dict[str, Any]) -> Response:
-    """Section 5.3.2: `iss` and `aud` bind the answer. It has no `exp`, so that nobody takes it for an ID token (RFC 8725 3.12)."""
-    body = told | {"iss": settings().server.issuer, "aud": client.client_id, "iat": clock.epoch()}
-    raw_jwt = keys.sign(body, typ="JWT", alg=client.userinfo_signed_response_alg)
-    response = Response(raw_jwt, content_type="application/jwt")
+def _answer(client: Client, told: dict[str, Any]) -> Response:
+    """Section 5.3.2: JSON, signed, encrypted, or signed and then encrypted, as the client registered. Raises NoEncryptionKey."""
+    alg = client.userinfo_signed_response_alg
+    if not alg and not client.userinfo_encrypted_response_alg:
+        return server.answer(told)
+    said = _signed(client, told, alg) if alg else orjson.dumps(told).decode()
+    response = Response(sealed_answers.userinfo(client, said, is_jwt=bool(alg)), content_type="application/jwt")
     response.headers.extend(server.NO_STORE)
     return response
+
+
+def _signed(client: Client, told: dict[str, Any], alg: str) -> str:
+    """`iss` and `aud` bind the answer. It has no `exp`, so that nobody takes it for an ID token (RFC 8725 section 3.12)."""
+    body = told | {"iss": settings().server.issuer, "aud": client.client_id, "iat": clock.epoch()}
+    return keys.sign(body, typ="JWT", alg=alg)
 
 
 def _bearer_token() -> str | None:
