@@ -202,13 +202,15 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page for a person: never stored, with the support details on it.
 
     `form_targets` (origins) widens the page's `form-action`: browsers apply it to the redirects after a POST too, so
-    a sign-in page that ends at a relying app must name that app's origin.
+    a sign-in page that ends at a relying app must name that app's origin. `frame_sources` (origins) may be framed by it.
     """
     targets: tuple[str, ...] = tuple(values.pop("form_targets", ()))
+    framed: tuple[str, ...] = tuple(values.pop("frame_sources", ()))
     body = render_template(template, support=settings().support, request_id=context().request_id, **values)
     response = make_response(body, status)
-    if targets:
-        response.headers["Content-Security-Policy"] = content_security_policy(form_targets=targets)
+    if targets or framed:
+        policy = content_security_policy(form_targets=targets, frame_sources=framed)
+        response.headers["Content-Security-Policy"] = policy
     return response
 
 
@@ -230,11 +232,12 @@ def wants_json() -> bool:
     return best == "application/json" or not request.accept_mimetypes.accept_html
 
 
-def content_security_policy(*, form_targets: tuple[str, ...] = ()) -> str:
+def content_security_policy(*, form_targets: tuple[str, ...] = (), frame_sources: tuple[str, ...] = ()) -> str:
     """Return the policy of our pages: nothing inline, nothing from elsewhere, never framed."""
+    frames = f"frame-src {' '.join(frame_sources)}; " if frame_sources else ""
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        f"form-action {' '.join((chr(39) + 'self' + chr(39), *form_targets))}; frame-ancestors 'none'; base-uri 'none'"
+        f"{frames}form-action {' '.join((chr(39) + 'self' + chr(39), *form_targets))}; frame-ancestors 'none'; base-uri 'none'"
     )
 
 

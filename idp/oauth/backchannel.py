@@ -21,7 +21,7 @@ from idp import audit, clients, clock, crypto, keys
 from idp.clients import Client
 from idp.config import settings
 from idp.db import UtcDateTime, db
-from idp.oauth import backchannel_wire, tokens
+from idp.oauth import backchannel_wire, subjects, tokens
 from idp.oauth.backchannel_wire import Answer
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -112,7 +112,7 @@ def logout_token(client: Client, *, sub: str, sid: str) -> str:
     now = clock.epoch()
     claims = {
         "iss": settings().server.issuer,
-        "sub": sub,
+        "sub": subjects.of(client, sub),
         "aud": client.client_id,
         "iat": now,
         "exp": now + TOKEN_S,

@@ -6,6 +6,7 @@ Nobody is signed out by a link alone: without an ID token of ours that is about 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -13,10 +14,11 @@ from urllib.parse import urlencode
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Response, request
 
-from idp import audit, clients, keys, sessions, users, web
+from idp import audit, clients, sessions, users, web
 from idp.clients import Client
-from idp.oauth import backchannel, params, tokens
+from idp.oauth import backchannel, frontchannel, hints, params, subjects, tokens
 from idp.oauth.errors import Unproven
+from idp.oauth.hints import Hint
 from idp.oauth.params import Params
 from idp.sessions import SsoSession
 
@@ -39,14 +41,16 @@ class LogoutRequest:
 
     def is_about(self, session: SsoSession) -> bool:
         """Whether a genuine ID token names exactly this session, or this person where it names none (O-37)."""
-        return self.hinted_sub == session.sub and self.hinted_sid in (None, session.sid)
+        if self.client is None or not subjects.names(self.client, self.hinted_sub, session.sub):
+            return False
+        return self.hinted_sid in (None, session.sid)
 
 
 def read(sent: Params) -> LogoutRequest:
     """Read and check a logout request. Raises Unproven, which is shown to the person, for anything that does not add up (O-36)."""
     hint = sent.get("id_token_hint")
-    claims = _genuine(hint) if hint else {}
-    client = _client(sent.get("client_id"), claims)
+    proved = _genuine(hint) if hint else None
+    client = _client(sent.get("client_id"), proved)
     return_to = sent.get("post_logout_redirect_uri")
     if return_to is not None and (not hint or client is None):
         raise Unproven(
@@ -56,7 +60,8 @@ def read(sent: Params) -> LogoutRequest:
         raise Unproven(
             "The application asked to return to an address that is not registered (post_logout_redirect_uri)."
         )
-    return LogoutRequest(client, claims.get("sub"), claims.get("sid"), return_to, sent.get("state"))
+    sub, sid = (proved.sub, proved.sid) if proved else (None, None)
+    return LogoutRequest(client, sub, sid, return_to, sent.get("state"))
 
 
 def respond() -> Response:
@@ -94,7 +99,7 @@ def decide() -> Response:
 
 def signed_out() -> Response:
     """GET /signed-out."""
-    return web.page("signed_out.html", client_name=None, return_url=None)
+    return web.page("signed_out.html", client_name=None, return_url=None, frames=[])
 
 
 def _sign_out(asked: LogoutRequest, session: SsoSession) -> Response:
@@ -102,32 +107,42 @@ def _sign_out(asked: LogoutRequest, session: SsoSession) -> Response:
     audit.record(
         audit.Event.LOGOUT_REQUESTED, subject=session.sub, actor=session.sub, sid=session.sid, client_id=client_id
     )
+    frames = frontchannel.frames(session.sid)
     sessions.end(session.sid, cause="logout")
     web.renew_browser_id()
-    return _gone(asked)
+    return _gone(asked, frames)
 
 
-def _gone(asked: LogoutRequest) -> Response:
-    """Send the browser where the client registered, with `state` and nothing else (O-34), or say that it is done (O-35)."""
-    if asked.return_to is None:
-        return web.see_other("/signed-out")
+def _gone(asked: LogoutRequest, frames: Sequence[str] = ()) -> Response:
+    """Send the browser where the client registered, with `state` and nothing else (O-34), or say that it is done (O-35).
+
+    Where applications want to hear of it in this browser, it is said in any case, and the browser goes on from there (O-42).
+    """
+    return_url = _return_url(asked)
+    if frames:
+        client_name = asked.client.client_name if asked.client else None
+        return frontchannel.page(list(frames), client_name=client_name, return_url=return_url)
+    return web.see_other(return_url or "/signed-out")
+
+
+def _return_url(asked: LogoutRequest) -> str | None:
+    if asked.return_to is None or asked.state is None:
+        return asked.return_to
     joint = "&" if "?" in asked.return_to else "?"
-    query = f"{joint}{urlencode({'state': asked.state})}" if asked.state is not None else ""
-    return web.see_other(f"{asked.return_to}{query}")
+    return f"{asked.return_to}{joint}{urlencode({'state': asked.state})}"
 
 
-def _genuine(hint: str) -> dict[str, Any]:
-    """Return the claims of an ID token of ours, expired or not (O-37). Raises Unproven."""
-    try:
-        claims: dict[str, Any] = keys.verify(hint, typ="JWT")
-    except keys.InvalidToken:
-        raise Unproven("The application did not prove who it is (id_token_hint was not issued here).") from None
-    return claims
+def _genuine(raw_hint: str) -> Hint:
+    """Return what an ID token of ours says, expired or not (O-37). Raises Unproven."""
+    hint = hints.read(raw_hint)
+    if hint is None:
+        raise Unproven("The application did not prove who it is (id_token_hint was not issued here).")
+    return hint
 
 
-def _client(named: str | None, claims: dict[str, Any]) -> Client | None:
+def _client(named: str | None, proved: Hint | None) -> Client | None:
     """Return the client that asks: named by the hint, by client_id, or by both in agreement. Raises Unproven."""
-    hinted = claims.get("aud")
+    hinted = proved.client_id if proved else None
     if named is not None and hinted is not None and named != hinted:
         raise Unproven("client_id is not the application that id_token_hint was issued to.")
     client_id = hinted or named

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 @dataclass
 class Receiver:
-    """Where it listens, how it answers, and what it was sent."""
+    """Where it listens, how it answers, what it was sent (`forms`), and which pages of it were opened (`visits`)."""
 
     uri: str = ""
     status: int = 200
@@ -21,6 +21,12 @@ class Receiver:
     delay_s: float = 0.0
     content_types: list[str] = field(default_factory=list)
     forms: list[dict[str, list[str]]] = field(default_factory=list)
+    visits: list[str] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """Where its pages are."""
+        return self.uri.removesuffix("/backchannel-logout")
 
     @property
     def tokens(self) -> list[str]:
@@ -43,6 +49,15 @@ def listening(**answers: object) -> Iterator[Receiver]:
             self.send_response(receiver.status)
             if receiver.status == 302:
                 self.send_header("Location", receiver.uri + "/elsewhere")
+            self.send_header("Content-Length", str(len(receiver.body)))
+            self.end_headers()
+            self.wfile.write(receiver.body)
+
+        def do_GET(self) -> None:
+            receiver.visits.append(self.path)
+            released.wait(receiver.delay_s)
+            self.send_response(receiver.status)
+            self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(receiver.body)))
             self.end_headers()
             self.wfile.write(receiver.body)

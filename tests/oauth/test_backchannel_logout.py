@@ -94,6 +94,15 @@ def test_o39_a_logout_token_passes_for_nothing_else(told, receiver, client, alic
     assert told.introspect(raw_token).get_json() == {"active": False}
 
 
+def test_o32_a_pairwise_client_hears_the_subject_that_it_knows(make_rp, receiver, client, alice, sign_in_as):
+    sign_in_as(alice)
+    answer = make_rp(backchannel_logout_uri=receiver.uri, subject_type="pairwise").sign_in()
+    sign_out(client, answer)
+    deliver()
+    (raw_token,) = receiver.tokens
+    assert claims_of(raw_token)["sub"] == claims_of(answer.id_token)["sub"] != alice.sub
+
+
 def test_o38_discovery_says_so(client):
     document = client.get("/.well-known/openid-configuration").get_json()
     assert document["backchannel_logout_supported"] is True

@@ -199,8 +199,8 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("recover_done.html", "first"): {},
     ("signed_out.html", "first"): {"client_name": None, "return_url": None, "frames": []},
     ("signed_out.html", "frames"): {
-        "client_name": "Claims service",
-        "return_url": "https://claims.example.org/",
+        "client_name": None,
+        "return_url": None,
         "frames": ["https://rounds.example.org/logout?iss=https%3A%2F%2Fid.example.org&sid=s1"],
     },
     ("signed_out.html", "return"): {

@@ -15,7 +15,8 @@ from tests.pages.conftest import STATIC
 from tests.pages.samples import CASES, CODES, COMMON
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
+    "frame-src https://rounds.example.org"
 )
 HOST = "http://localhost"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
