@@ -175,6 +175,7 @@ class Event(StrEnum):
 
     # --- tokens
     REFRESH_TOKEN_REUSED = "token.refresh_reused", 300205, "A replaced refresh token came back.", FAILURE, True
+    TOKEN_EXCHANGED = "token.exchanged", 300203, "An application received a token in exchange for a person's."
     TOKEN_INTROSPECTED = "token.introspected", 300299, "A protected resource asked about a token."
     TOKEN_ISSUED = "token.issued", 300203, "An application received tokens."
     TOKEN_REFRESHED = "token.refreshed", 300205, "An application renewed its tokens."

@@ -13,7 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from idp.clients import key_metadata, logout_metadata, own_metadata, profiles, redirects, token_metadata
+from idp.clients import (
+    exchange_metadata,
+    key_metadata,
+    logout_metadata,
+    own_metadata,
+    profiles,
+    redirects,
+    token_metadata,
+)
 from idp.clients.profiles import SecurityProfile
 from idp.config.schema import OAuth
 from idp.errors import BadInput
@@ -202,6 +210,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     **token_metadata.READERS,
     **logout_metadata.READERS,
     **own_metadata.READERS,
+    **exchange_metadata.READERS,
     **key_metadata.READERS,
 }
 
@@ -307,4 +316,5 @@ _RULES = (
     _coherent_responses,
     *key_metadata.RULES,
     *own_metadata.RULES,
+    *exchange_metadata.RULES,
 )

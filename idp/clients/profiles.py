@@ -44,8 +44,9 @@ HMAC_ALG = "HS256"  # of client_secret_jwt, and of nothing else
 
 _AUTH = ("client_secret_basic", "client_secret_post", CLIENT_SECRET_JWT, PRIVATE_KEY_JWT, PUBLIC)
 IMPLICIT = "implicit"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-_GRANTS = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE)
+_GRANTS = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE)
 _ALGS = ("ES256", "RS256", "PS256", "ES384", "EdDSA")
 _STRONG = ("PS256", "ES256", "EdDSA")  # FAPI 2.0 section 5.4
 _CLIENT_ALGS = ("ES256", "ES384", "RS256", "RS384", "PS256", "EdDSA")

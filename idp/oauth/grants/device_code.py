@@ -63,7 +63,7 @@ class DeviceCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             amr=family.amr,
             family=family.id,
             audience=audience.identifier,
-            scope=said["scope"],
+            scope=" ".join(audience.scopes),
         )
         return 200, said, ()
 
