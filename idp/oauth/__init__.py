@@ -34,7 +34,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | OIDC Core 3.1.2.4, 11 consent, offline access | consent.py |
 | OIDC RP-Initiated Logout; end of sessions | logout.py |
 | OIDC Back-Channel Logout | backchannel.py (outbox, logout token), backchannel_wire.py |
-| OIDC Front-Channel Logout | frontchannel.py |
+| OIDC Front-Channel Logout | frontchannel_logout.py |
 
 once.py burns what is good for one use. params.py reads requests, errors.py lists what is refused beside Authlib's own errors, views.py has the routes.
 """

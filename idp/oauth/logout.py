@@ -16,7 +16,7 @@ from flask import Response, request
 
 from idp import audit, clients, sessions, users, web
 from idp.clients import Client
-from idp.oauth import backchannel, frontchannel, hints, params, subjects, tokens
+from idp.oauth import backchannel, frontchannel_logout, hints, params, subjects, tokens
 from idp.oauth.errors import Unproven
 from idp.oauth.hints import Hint
 from idp.oauth.params import Params
@@ -107,7 +107,7 @@ def _sign_out(asked: LogoutRequest, session: SsoSession) -> Response:
     audit.record(
         audit.Event.LOGOUT_REQUESTED, subject=session.sub, actor=session.sub, sid=session.sid, client_id=client_id
     )
-    frames = frontchannel.frames(session.sid)
+    frames = frontchannel_logout.frames(session.sid)
     sessions.end(session.sid, cause="logout")
     web.renew_browser_id()
     return _gone(asked, frames)
@@ -121,7 +121,7 @@ def _gone(asked: LogoutRequest, frames: Sequence[str] = ()) -> Response:
     return_url = _return_url(asked)
     if frames:
         client_name = asked.client.client_name if asked.client else None
-        return frontchannel.page(list(frames), client_name=client_name, return_url=return_url)
+        return frontchannel_logout.page(list(frames), client_name=client_name, return_url=return_url)
     return web.see_other(return_url or "/signed-out")
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from flask import Flask
 
-from idp import clients
+from idp import clients, clock
+from idp.db import committing, db
+from idp.oauth import backchannel
 from tests.cli.conftest import Idp
 
 Answer = Callable[..., Any]
@@ -85,3 +87,20 @@ def test_delete_asks_by_name(idp: Idp, answer: Answer, events: Callable[[], list
     assert answer("client", "list") == {"clients": [], "total": 0}
     assert [name for name, actor in events() if str(actor).startswith("cli:")] == ["client.created", "client.deleted"]
     assert "no such client" in idp("client", "delete", "claims", "--yes", fails=1).output
+
+
+def test_o40_deliveries_of_logout_tokens_can_be_seen(idp: Idp, answer: Answer, inside: Flask) -> None:
+    now = clock.now()
+    with committing():
+        for client_id, outcome in (("claims", "waiting"), ("patients", "failed")):
+            db.session.add(backchannel.DeliveryRow(
+                client_id=client_id, sub="u1", sid="s1", cause="logout", outcome=outcome, attempts=2,
+                last_error="HTTP 503", created_at=now, next_attempt_at=now,
+            ))  # fmt: skip
+    assert [one["client_id"] for one in answer("client", "deliveries")["deliveries"]] == ["patients", "claims"]
+    assert [one["sid"] for one in answer("client", "deliveries", "claims")["deliveries"]] == ["s1"]
+    (failed,) = answer("client", "deliveries", "--outcome", "failed")["deliveries"]
+    assert (failed["client_id"], failed["attempts"], failed["next_attempt_at"]) == ("patients", 2, None)
+    shown = idp("client", "deliveries").output
+    assert "HTTP 503" in shown and "waiting" in shown
+    assert "nothing" not in shown and "anything" in idp("client", "deliveries", "nobody").output
