@@ -1,0 +1,10 @@
+"""oidcc-formpost-hybrid-certification-test-plan: the Hybrid plan with response_mode=form_post."""
+
+import pytest
+
+from tests.oauth.conformance import plans
+
+
+@pytest.mark.parametrize(("module", "variant"), plans.hybrid(form_post=True))
+def test_module(module, variant, legacy_provider, begin):
+    module(begin(legacy_provider, variant))

@@ -1,0 +1,10 @@
+"""oidcc-implicit-certification-test-plan."""
+
+import pytest
+
+from tests.oauth.conformance import plans
+
+
+@pytest.mark.parametrize(("module", "variant"), plans.implicit())
+def test_module(module, variant, legacy_provider, begin):
+    module(begin(legacy_provider, variant))
