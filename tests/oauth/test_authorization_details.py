@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from idp import config
+from idp import clock, config
 from idp.clients import InvalidMetadata
-from tests.conftest import CLAIMS_API, PATIENTS_API
-from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, answer_in, claims_of, csrf_in
+from tests.conftest import CLAIMS_API, ISSUER, PATIENTS_API
+from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, answer_in, basic, claims_of, csrf_in
+from tests.oauth.signing import jwks, key, sign
 
 RELEASE = {"type": "payment_release", "claim": "CLM-20428", "amount": {"currency": "USD", "cents": 12950}}
 
@@ -150,3 +151,41 @@ def test_rfc9396_10_a_client_names_its_types(make_rp):
     assert make_rp(authorization_details_types=["payment_release"]).client.authorization_details_types
     with pytest.raises(InvalidMetadata):
         make_rp(authorization_details_types=["a", "a"])
+
+
+# --- other ways in ------------------------------------------------------------------------------------------------
+
+
+def test_rfc9396_2_pushed_to_par(rp, client, signed_in):
+    headers = {"Authorization": basic(rp.client.client_id, rp.raw_secret)}
+    pushed = client.post("/par", data=rp.params(**asked(RELEASE)), headers=headers).get_json()
+    back = client.get(
+        "/authorize", query_string={"client_id": rp.client.client_id, "request_uri": pushed["request_uri"]}
+    )
+    assert rp.redeem(answer_in(back)["code"]).authorization_details == [RELEASE]
+
+
+def test_rfc9396_5_par_refuses_at_once(rp, client, signed_in):
+    headers = {"Authorization": basic(rp.client.client_id, rp.raw_secret)}
+    told = client.post("/par", data=rp.params(**asked({"type": "unheard_of"})), headers=headers)
+    assert told.status_code == 400 and told.get_json()["error"] == "invalid_authorization_details"
+
+
+def test_rfc9396_3_as_json_inside_a_request_object(make_rp, client, signed_in):
+    signer = key()
+    rp = make_rp(authorization_details_types=["payment_release"], jwks=jwks(signer))
+    inside = rp.params(scope="openid claims.read", authorization_details=[RELEASE]) | {
+        "iss": rp.client.client_id,
+        "aud": ISSUER,
+        "exp": clock.epoch() + 60,
+        "claims": {"id_token": {"email": None}},
+    }
+    sent = {
+        "client_id": rp.client.client_id,
+        "response_type": "code",
+        "scope": "openid",
+        "request": sign(inside, signer),
+    }
+    answer = rp.redeem(answer_in(client.get("/authorize", query_string=sent))["code"])
+    assert answer.authorization_details == [RELEASE]
+    assert claims_of(answer.id_token)["email"] == "alice@example.org"
