@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from idp import kv
+from idp import kv, sessions
 from idp.db import db
 from idp.oauth import consent, device_codes
 from tests.conftest import ISSUER, in_threads
@@ -272,8 +272,6 @@ def test_unknown_and_missing_codes(tv):
 
 
 def test_signing_out_before_the_poll_ends_it(tv, client, alice, sign_in_as):
-    from idp import sessions
-
     started = start(tv)
     session = sign_in_as(alice)
     decide(client, started.user_code)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from idp import clients, sessions, users
-from idp.clients import InvalidMetadata
+from idp import clients, clock, sessions, users
+from idp.clients import InvalidMetadata, registration_tokens
 from idp.db import committing, db
 from idp.oauth import access_tokens
 from tests.conftest import CLAIMS_API, PATIENTS_API
@@ -234,10 +236,6 @@ def test_policies_that_cannot_be_registered(make_service, metadata):
 
 
 def test_a_policy_is_an_administrators_to_give(client, app):
-    from datetime import timedelta
-
-    from idp import clock
-    from idp.clients import registration_tokens
 
     with committing():
         _, raw_token = registration_tokens.create(

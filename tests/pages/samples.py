@@ -95,6 +95,7 @@ CONSENT = {
         {"name": "profile", "sentence": "see your name and your role"},
         {"name": "patients:read", "sentence": "read the patients whom you may see"},
     ],
+    "details": [],
     "lifetime": "Until you sign out, 12 hours at most.",
     "first_time": True,
 }
@@ -178,6 +179,10 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
             {"label": "Privacy policy", "url": "https://rounds.example.com/privacy", "host": "rounds.example.com"},
             {"label": "Logo", "url": "https://rounds.example.com/logo.svg", "host": "rounds.example.com"},
         ],
+    },
+    ("consent.html", "details"): {
+        **CONSENT,
+        "details": [{"sentence": "Release one payment", "facts": [("amount", "120.00"), ("payee", "Ward <b>Rounds</b>")]}],
     },
     ("consent.html", "more"): {**CONSENT, "first_time": False},
     ("device_code.html", "first"): {"user_code": "", "error": None},
