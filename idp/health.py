@@ -12,7 +12,7 @@ from collections.abc import Callable
 from flask import Blueprint, Flask, Response, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp import crypto, jobs, keys, kv, metrics
+from idp import crypto, jobs, keys, kv, metrics, web
 from idp.config import settings
 from idp.db import current, db, head
 from idp.errors import NotFound
@@ -27,12 +27,14 @@ def install(app: Flask) -> None:
 
 
 @views.get("/healthz")
+@web.document
 def healthz() -> Response:
     """Answer while the process can answer at all; asks nobody."""
     return jsonify(status="ok")
 
 
 @views.get("/readyz")
+@web.document
 def readyz() -> tuple[Response, int]:
     """Answer 200 when a sign-in could succeed here now, else 503 and which part is missing."""
     checks = {name: _state(name, check) for name, check in CHECKS.items()}

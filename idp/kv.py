@@ -15,13 +15,30 @@ import redis
 from flask import Flask, current_app
 from redis.backoff import ExponentialBackoff
 from redis.cluster import RedisCluster
-from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, TimeoutError
+from redis.exceptions import (
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from idp.config import Settings, settings
 
-Unavailable = (redis.ConnectionError, TimeoutError, ClusterDownError, ReadOnlyError, redis.exceptions.BusyLoadingError)
+# Away, or there and unable: full, read-only, loading, not persisting, or not letting us in. Nothing was done in any of them.
+Unavailable = (
+    redis.ConnectionError,
+    TimeoutError,
+    ClusterDownError,
+    ReadOnlyError,
+    OutOfMemoryError,
+    NoPermissionError,
+    ResponseError,
+)
 
 
 def install(app: Flask, settings: Settings) -> None:

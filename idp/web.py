@@ -13,13 +13,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from flask import Flask, Response, g, has_request_context, jsonify, make_response, redirect, render_template, request
+from blinker import Signal
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    g,
+    has_request_context,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+)
 from jinja2.exceptions import TemplateNotFound
 from markupsafe import Markup
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp import crypto, kv
@@ -33,6 +45,10 @@ CSRF_FIELD = "csrf"
 MAX_BODY = 64 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 _OPEN_TO_ANY_HOST = ("/healthz", "/readyz", "/metrics")
+
+form_refused = Signal(
+    "A form came without our token or from another site: sent with path. A room above writes it down."
+)
 
 P = ParamSpec("P")
 
@@ -137,6 +153,7 @@ def check_csrf() -> None:
     browser = context().browser_id
     ours = browser is not None and any(crypto.same(sent, good) for good in crypto.macs("csrf", browser))
     if not ours or _from_elsewhere():
+        form_refused.send("web", path=request.path)
         raise Forbidden(
             "This form was open too long or came from another browser. Go back, reload the page and try again."
         )
@@ -156,7 +173,7 @@ def csrf_protected(view: Callable[P, Any]) -> Callable[P, Any]:
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-        if request.method not in ("GET", "HEAD"):
+        if request.method != "GET":
             check_csrf()
         return view(*args, **kwargs)
 
@@ -259,6 +276,7 @@ def install(app: Flask, settings: Settings) -> None:
         hops = settings.server.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.before_request(_refuse_other_hosts)
+    app.before_request(_refuse_head_of_pages)
     app.after_request(_seal_answer)
     app.after_request(_commit)
     app.register_error_handler(Exception, _explain)
@@ -283,12 +301,44 @@ def asset(name: str) -> str:
 
 def _refuse_other_hosts() -> Response | None:
     """Everything we say about ourselves comes from the configuration; a request for another host is not for us (attack 70)."""
+    if request.path in _OPEN_TO_ANY_HOST:
+        return None
     expected = urlsplit(settings().server.issuer)
-    sent = request.headers.get("Host", "")
-    if urlsplit(f"{expected.scheme}://{sent}").netloc != expected.netloc and request.path not in _OPEN_TO_ANY_HOST:
+    if request.headers.get("Host", "").lower() not in _spellings(expected) or not _names_no_other(expected):
         body = f"This server answers for {settings().server.issuer} only.\n"
         return Response(body, 400, content_type="text/plain; charset=utf-8")
     return None
+
+
+def _spellings(issuer: SplitResult) -> tuple[str, ...]:
+    """The Host headers that browsers send for our issuer: without the port where it is the scheme's own (RFC 9110 section 7.2)."""
+    host = issuer.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    default = {"https": 443, "http": 80}[issuer.scheme]
+    port = issuer.port or default
+    return (host, f"{host}:{port}") if port == default else (f"{host}:{port}",)
+
+
+def _names_no_other(issuer: SplitResult) -> bool:
+    """A request target may carry a whole URL (RFC 9112 section 3.2.2); it must not name somebody else."""
+    target = str(request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or "/")
+    return target.startswith("/") or urlsplit(target).netloc.lower() in _spellings(issuer)
+
+
+def document(view: Callable[P, Any]) -> Callable[P, Any]:
+    """Decorate a view that only ever reads: it may be asked with HEAD too."""
+    view.is_document = True  # type: ignore[attr-defined]
+    return view
+
+
+def _refuse_head_of_pages() -> None:
+    """Flask answers HEAD wherever it answers GET, and a view that asks «is it GET?» then takes HEAD for a POST (attack 85)."""
+    if request.method != "HEAD" or request.endpoint in (None, "static"):
+        return
+    if not getattr(current_app.view_functions[request.endpoint], "is_document", False):
+        raise MethodNotAllowed(
+            valid_methods=sorted((request.url_rule.methods or set()) - {"HEAD"}) if request.url_rule else []
+        )
 
 
 def _commit(response: Response) -> Response:
@@ -305,12 +355,13 @@ def _seal_answer(response: Response) -> Response:
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", content_security_policy())
-    headers.setdefault("X-Frame-Options", "DENY")
+    if "frame-ancestors 'none'" in headers["Content-Security-Policy"]:
+        headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
     if settings().secure_cookies:
         headers.setdefault("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
-    if request.path.startswith("/static/"):
+    if request.endpoint == "static" and response.status_code in (200, 304):
         headers["Cache-Control"] = (
             "public, max-age=31536000, immutable" if "v" in request.args else "public, max-age=300"
         )

@@ -121,6 +121,7 @@ class Event(StrEnum):
     KEY_ROTATED = "key.rotated", 300403, "A signing key gave way to its successor and stays published for a while."
 
     # --- limits
+    FORM_REFUSED = "form.refused", 300299, "A form came from another site or browser, and was refused.", FAILURE
     LIMIT_EXCEEDED = "limit.exceeded", 300299, "Attempts came too often and were refused.", FAILURE
     USER_LOCKED = "user.locked", 300109, "An account was locked for a while after repeated failures.", FAILURE
     USER_UNLOCKED = "user.unlocked", 300112, "An account was unlocked."

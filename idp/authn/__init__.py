@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.authn import enrol_views, guard, recovery_views, views
+from idp import web
+from idp.authn import enrol_views, forgery, guard, recovery_views, views
 from idp.authn.assurance import LEVELS, ONE_FACTOR, PHISHING_RESISTANT, SUPPORTED, TWO_FACTORS, Demand, satisfied
 from idp.authn.steps import begin as demand
 
@@ -41,3 +42,4 @@ def install(app: Flask) -> None:
     """Hang the pages of signing in on the application."""
     for blueprint in (views.pages, enrol_views.pages, recovery_views.pages):
         app.register_blueprint(blueprint)
+    web.form_refused.connect(forgery.write_down)

@@ -1,7 +1,6 @@
 """Routes of the protocol; each is one call into the file that knows its RFC.
 
 CORS is open, without credentials, on what a browser application reads: token, UserInfo, revocation, JWKS, discovery (F-11).
-HEAD is for documents; a page that can change something answers 405 to it (attack 85).
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, current_app, request
 
 from idp import web
 from idp.oauth import (
@@ -25,6 +24,7 @@ from idp.oauth import (
     registration,
     resources,
     revocation,
+    session_management,
     userinfo,
 )
 from idp.oauth.errors import Unproven
@@ -173,12 +173,14 @@ def revoke() -> Response:
 
 @protocol.get("/.well-known/openid-configuration")
 @protocol.get("/.well-known/oauth-authorization-server")
+@web.document
 def discovery() -> Response:
     """OIDC Discovery 4, RFC 8414 section 3."""
     return metadata.discovery()
 
 
 @protocol.get("/jwks")
+@web.document
 def jwks() -> Response:
     """RFC 7517 section 5."""
     return metadata.jwks()
@@ -199,12 +201,16 @@ def signed_out() -> Response:
     return logout.signed_out()
 
 
+@protocol.get(session_management.PATH)
+def check_session() -> Response:
+    """Session Management 1.0 section 3.2, where it is switched on."""
+    return session_management.frame()
+
+
 @protocol.before_request
 def _know_the_reader() -> None:
     if request.endpoint in FOR_PROGRAMS:
         web.answer_json()
-    if request.method == "HEAD" and request.endpoint not in DOCUMENTS:
-        abort(405)
 
 
 @protocol.after_request

@@ -191,7 +191,7 @@ def set_password(
     Ending sessions is the caller's. Raises PasswordRefused; Conflict when the password was replaced meanwhile, or is not that of
     `expected_stamp`; Unavailable.
     """
-    found = [] if vetted else violations(user, raw)
+    found = violations(user, raw) if not vetted or not raw else []
     if found:
         raise PasswordRefused(found)
     row = _row(user)
