@@ -168,6 +168,10 @@ class OAuth:
         (),
         'Whose software statements are believed (RFC 7591 2.3): "https://issuer.example.org /etc/idp/issuer.jwks.json".',
     )
+    session_management: bool = setting(
+        False,
+        "Let pages ask a hidden frame whether the person is still signed in. Fails where browsers block such cookies.",
+    )
     key_rotation_days: int = setting(90, "A signing key is replaced after this many days.", at_least=1)
     key_overlap_days: int = setting(7, "A replaced key stays published this long.", at_least=1)
 

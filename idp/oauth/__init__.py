@@ -35,6 +35,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | OIDC RP-Initiated Logout; end of sessions | logout.py |
 | OIDC Back-Channel Logout | backchannel.py (outbox, logout token), backchannel_wire.py |
 | OIDC Front-Channel Logout | frontchannel_logout.py |
+| OIDC Session Management | session_management.py |
 
 once.py burns what is good for one use. params.py reads requests, errors.py lists what is refused beside Authlib's own errors, views.py has the routes.
 """
@@ -44,7 +45,7 @@ from __future__ import annotations
 from flask import Flask
 
 from idp import sessions
-from idp.oauth import backchannel, consent, logout, resources, server, tokens, views
+from idp.oauth import backchannel, consent, logout, resources, server, session_management, tokens, views
 
 __all__ = ["backchannel", "consent", "install", "resources", "tokens"]
 
@@ -54,4 +55,5 @@ def install(app: Flask) -> None:
     app.extensions["idp.oauth"] = server.Server()
     app.register_blueprint(views.protocol)
     sessions.ended.connect(logout.on_session_ended)
+    sessions.ended.connect(session_management.on_session_ended)
     sessions.all_ended.connect(logout.on_sessions_of_person_ended)

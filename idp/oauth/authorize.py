@@ -31,6 +31,7 @@ from idp.oauth import (
     request_object,
     resources,
     response_types,
+    session_management,
     subjects,
     tokens,
 )
@@ -202,6 +203,7 @@ def _issue(asking: Asking, client: Client, session: SsoSession) -> Response:
     sent = _code(request, family) if response_types.CODE in request.answered_with else {}
     if response_types.by_browser(request.answered_with):
         sent |= front_channel.tokens_for(request, client, family, raw_code=sent.get("code"))
+    sent |= session_management.answered_with(client, request.reply.redirect_uri, session)
     return answers.succeed(request.reply, sent)
 
 

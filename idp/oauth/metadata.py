@@ -24,6 +24,7 @@ from idp.oauth import (
     request_object,
     resources,
     response_types,
+    session_management,
 )
 from idp.oauth.authorization_request import PROMPTS
 from idp.oauth.grants import GRANTS
@@ -85,7 +86,7 @@ def document() -> dict[str, Any]:
         "frontchannel_logout_supported": True,
         "frontchannel_logout_session_supported": True,
         "ui_locales_supported": ["en"],
-    }
+    } | session_management.metadata()
 
 
 def discovery() -> Response:

@@ -14,9 +14,10 @@ stays ended when the commit fails. Applications that keep working for a person s
 `all_ended` follows the single messages of `end_all`, also when no session was left: what outlives sessions may hang on it.
 """
 
-from idp.sessions.browser import all_ended, current, end, end_all, ended, keep, renew, start, sweep
+from idp.sessions.browser import all_ended, current, end, end_all, ended, keep, renew, start, sweep, was_here
 from idp.sessions.store import SsoSession, choose, of
 
 __all__ = [
     "SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "keep", "of", "renew", "start", "sweep",
+    "was_here",
 ]  # fmt: skip

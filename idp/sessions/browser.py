@@ -111,6 +111,11 @@ def keep(sid: str) -> bool:
     return store.keep(sid)
 
 
+def was_here(sid: str) -> bool:
+    """Say whether the request came with the cookie of this session, living or not."""
+    return has_request_context() and (web.read_cookie(COOKIE) or "").partition(".")[0] == sid
+
+
 def sweep(*, limit: int = 500) -> int:
     """End the sessions that idled or came to their absolute end without coming back; returns how many. Work of a job."""
     expired = store.expire_due(limit=limit)

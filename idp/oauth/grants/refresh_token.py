@@ -33,8 +33,8 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
         audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
         raw_refresh_token = tokens.rotate(token)
-        if not family.offline:
-            sessions.keep(family.sid)  # the person is at work in this application: their sign-in here does not idle
+        if not family.offline:  # the person is at work in this application: their sign-in here does not idle
+            sessions.keep(family.sid)
         said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token)
         audit.record(
             audit.Event.TOKEN_REFRESHED,
