@@ -57,15 +57,15 @@ class ProtectedResource:
         self.scopes = scopes
 
     def requires(
-        self, scope: str, *, max_age_s: int | None = None
+        self, scope: str, *, max_age_s: int | None = None, acr_values: tuple[str, ...] = ()
     ) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-        """Decorator for an API view: the scope that is needed and, for a step up, how recent the sign-in must be."""
+        """Decorator for an API view: the scope that is needed and, for a step up, how recent and how strong the sign-in must be."""
 
         def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
             @wraps(view)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
                 try:
-                    g.access_token = self.check(raw_token(), scope=scope, max_age_s=max_age_s)
+                    g.access_token = self.check(raw_token(), scope=scope, max_age_s=max_age_s, acr_values=acr_values)
                 except Refusal as refusal:
                     return refusal.response(self.identifier)
                 except ProviderAway as trouble:
@@ -78,7 +78,9 @@ class ProtectedResource:
 
         return decorate
 
-    def check(self, raw_access_token: str, *, scope: str, max_age_s: int | None = None) -> Jwt:
+    def check(
+        self, raw_access_token: str, *, scope: str, max_age_s: int | None = None, acr_values: tuple[str, ...] = ()
+    ) -> Jwt:
         """All that RFC 9068 §4 asks of a resource server; raises Refusal."""
         try:
             token = self.provider.read(raw_access_token)
@@ -89,8 +91,10 @@ class ProtectedResource:
         granted = str(token.claims.get("scope", "")).split()
         if scope not in granted:
             raise Refusal(403, "insufficient_scope", "scope", f"This needs the scope {scope}.", scope=scope)
-        if max_age_s is not None:
-            _check_recent(token, max_age_s)
+        if acr_values and token.claims.get("acr") not in acr_values:
+            raise _step_up("acr", "This needs a stronger sign-in.", max_age_s, acr_values)
+        if max_age_s is not None and not _is_recent(token, max_age_s):
+            raise _step_up("auth_time", "This needs a more recent sign-in.", max_age_s, acr_values)
         return token
 
     def _check_purpose(self, token: Jwt) -> None:
@@ -143,16 +147,17 @@ def resource_origin(identifier: str) -> str:
     return "/".join(identifier.split("/")[:3])
 
 
-def _check_recent(token: Jwt, max_age_s: int) -> None:
+def _is_recent(token: Jwt, max_age_s: int) -> bool:
     signed_in_at = token.claims.get("auth_time")
-    if not isinstance(signed_in_at, int) or time.time() - signed_in_at > max_age_s:
-        raise Refusal(
-            401,
-            "insufficient_user_authentication",
-            "auth_time",
-            "This needs a more recent sign-in.",
-            max_age=max_age_s,
-        )
+    return isinstance(signed_in_at, int) and time.time() - signed_in_at <= max_age_s
+
+
+def _step_up(reason: str, message: str, max_age_s: int | None, acr_values: tuple[str, ...]) -> Refusal:
+    """RFC 9470 section 3: say what would be enough, so that the client can ask for exactly that."""
+    enough: dict[str, str | int] = {"acr_values": " ".join(acr_values)} if acr_values else {}
+    if max_age_s is not None:
+        enough["max_age"] = max_age_s
+    return Refusal(401, "insufficient_user_authentication", reason, message, **enough)
 
 
 def _quotable(message: str) -> str:

@@ -18,6 +18,7 @@ from idp.demo import experiments, sign_in
 from idp.demo.service import Kind, Options, Service, find, options_from, see_other, serve
 
 RELEASE_MAX_AGE_S = 300
+RELEASE_ACR = ("urn:idp:acr:2fa", "urn:idp:acr:phr")  # two factors, or one that cannot be phished
 
 KIND = Kind(
     slug="claims",
@@ -130,7 +131,7 @@ def _api(service: Service, ledger: Ledger) -> Blueprint:
         return jsonify(ledger.shown(find(CLAIMS, id=claim_id)))
 
     @api.post("/claims/<claim_id>/release")
-    @requires("claims.release", max_age_s=RELEASE_MAX_AGE_S)
+    @requires("claims.release", max_age_s=RELEASE_MAX_AGE_S, acr_values=RELEASE_ACR)
     def release(claim_id: str) -> Response:
         claim = find(CLAIMS, id=claim_id)
         if ledger.shown(claim)["status"] != "approved":
@@ -169,6 +170,7 @@ def _pages(service: Service) -> Blueprint:
                 return_to=f"/claims/{_safe(claim_id)}/release?once={once}",
                 scope=f"{KIND.sign_in_scope} claims.release",
                 max_age_s=RELEASE_MAX_AGE_S,
+                acr_values=RELEASE_ACR,
             )
         )
 

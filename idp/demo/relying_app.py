@@ -65,6 +65,7 @@ class RelyingParty:
         return_to: str = "/",
         scope: str | None = None,
         max_age_s: int | None = None,
+        acr_values: tuple[str, ...] = (),
     ) -> str:
         """The URL of the authorization request; state, nonce and verifier stay in the session."""
         registration = self.registration
@@ -90,6 +91,8 @@ class RelyingParty:
             parameters["resource"] = registration.resource
         if max_age_s is not None:
             parameters["max_age"] = str(max_age_s)
+        if acr_values:
+            parameters["acr_values"] = " ".join(acr_values)
         return _with_query(self.provider.endpoint("authorization_endpoint"), parameters)
 
     def finish(self, session: LocalSession, answer: Mapping[str, list[str]]) -> SignIn:

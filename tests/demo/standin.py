@@ -97,6 +97,7 @@ class StandIn:
             "iat": now,
             "exp": now + 300,
             "auth_time": now,
+            "acr": "urn:idp:acr:2fa",
             "jti": secrets.token_urlsafe(8),
             **changes,
         }

@@ -179,6 +179,9 @@ def test_rfc9470_3_an_old_sign_in_is_not_enough_to_release_a_payment(world):
     answer = world.api(stale, url, "POST")
     refused(answer, "auth_time", 401, "insufficient_user_authentication")
     assert 'max_age="300"' in answer.headers["WWW-Authenticate"]
+    assert 'acr_values="urn:idp:acr:2fa urn:idp:acr:phr"' in answer.headers["WWW-Authenticate"]
+    weak = world.api(world.token(scope="claims.release", acr="urn:idp:acr:1fa"), url, "POST")
+    refused(weak, "acr", 401, "insufficient_user_authentication")
     refused(
         world.api(world.token(scope="claims.release", auth_time=None), url, "POST"),
         "auth_time",

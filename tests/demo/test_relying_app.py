@@ -308,7 +308,7 @@ def test_releasing_a_payment_asks_for_scope_and_a_fresh_sign_in(world):
     asked = world.browser.post(f"{url}/release", data={"csrf": csrf(page)}, follow_redirects=False)
     query = parse_qs(urlsplit(asked.headers["Location"]).query)
     assert "claims.release" in query["scope"][0].split()
-    assert query["max_age"] == ["300"]
+    assert query["max_age"] == ["300"] and query["acr_values"] == ["urn:idp:acr:2fa urn:idp:acr:phr"]
     done = world.browser.get(asked.headers["Location"])  # back from the provider, and on to what the form had asked for
     assert str(done.url) == url and "Payment released" in done.text
     back = next(step for step in done.history if "/release?once=" in str(step.url))
