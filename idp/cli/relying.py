@@ -40,6 +40,17 @@ group.add_command(registration.group)
 @click.option(
     "--auth-method", "token_endpoint_auth_method", help="client_secret_basic by default; none for public clients."
 )
+@click.option("--jwks", type=click.File("r", encoding="utf-8"), help="Its public keys: a JWK Set in a file.")
+@click.option("--jwks-uri", help="Where it publishes its public keys, for private_key_jwt and request objects.")
+@click.option("--signing-alg", "token_endpoint_auth_signing_alg", help="The only algorithm of its assertions.")
+@click.option("--require-par", "require_pushed_authorization_requests", is_flag=True, default=None,
+              help="It must push its authorization requests (RFC 9126).")  # fmt: skip
+@click.option("--profile", "security_profile", help="Security profile, oidc by default.")
+@click.option("--id-token-alg", "id_token_signed_response_alg", help="RS256 by default; ES256 with --first-party.")
+@click.option("--userinfo-alg", "userinfo_signed_response_alg", help="Sign UserInfo with this; plain JSON by default.")
+@click.option("--pairwise", "subject_type", flag_value="pairwise", default=None,
+              help="It knows people by names that no other sector knows.")  # fmt: skip
+@click.option("--sector-identifier-uri", help="The document that lists the redirect URIs of its sector.")
 @click.option("--first-party", is_flag=True, default=None, help="Ours: people are not asked for consent.")
 @click.option("--client-id", help="A fixed id instead of a generated one.")
 @click.option(
@@ -48,9 +59,10 @@ group.add_command(registration.group)
     help="Metadata of RFC 7591 from a file, or - for standard input.",
 )
 @takes_state
-def create(state: State, from_json: TextIO | None, client_id: str | None, **given: Any) -> None:
+def create(state: State, from_json: TextIO | None, jwks: TextIO | None, client_id: str | None, **given: Any) -> None:
     """Register an application. Options win over --from-json. The secret is shown once."""
     metadata = _from_json(from_json) if from_json else {}
+    metadata |= {"jwks": _from_json(jwks)} if jwks else {}
     metadata |= {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value}
     client_id = client_id or _text(metadata.pop("client_id", None), "client_id")
     secret = _text(metadata.pop("client_secret", None), "client_secret")

@@ -30,6 +30,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", stores.disk),
     ("keys", trust.signing_keys),
     ("registration", trust.registration),
+    ("legacy", trust.legacy),
     ("passwords", trust.password_hashing),
     ("mail", work.mailing),
     ("metrics", trust.metrics_token),

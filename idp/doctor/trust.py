@@ -20,7 +20,7 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from idp import clock, keys
+from idp import clients, clock, keys
 from idp.config import Settings
 from idp.doctor.finding import Finding, State
 
@@ -189,6 +189,17 @@ def _age(alg: str, key: keys.KeyInfo, settings: Settings) -> Finding:
         return Finding("keys", "warn", f"the {alg} key {key.kid} is {age.days} days old",
                        "is `idp serve` running? it rotates by itself; or run `idp keys rotate`")  # fmt: skip
     return Finding("keys", "ok", f"{alg}: {key.kid} signs, {age.days} days old")
+
+
+def legacy(settings: Settings) -> Iterator[Finding]:
+    """Old applications whose tokens travel through the browser: an exception that should stay visible (X-3, F-4)."""
+    old = [client.client_id for client in clients.search(limit=10_000).clients if client.security_profile == "legacy"]
+    if settings.oauth.allow_legacy:
+        yield Finding("legacy", "warn", f"the security profile legacy is allowed, {len(old)} applications have it",
+                      "set oauth.allow_legacy to false once they use the authorization code with PKCE")  # fmt: skip
+    elif old:
+        yield Finding("legacy", "warn", f"{', '.join(old[:5])}: registered as legacy, which is not allowed here (any more)",
+                      "register them anew as oidc, or set oauth.allow_legacy to true")  # fmt: skip
 
 
 def registration(settings: Settings) -> Iterator[Finding]:
