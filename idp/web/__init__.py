@@ -1,0 +1,73 @@
+"""web — the edge: one commit per answer, request context, CSRF, cookies, security headers, error pages.
+
+A view translates and returns an answer; the edge commits what the rooms staged, or rolls back when the view broke.
+
+who.py       request context, cookies, browser id
+forms.py     CSRF, parameters that come once, local paths
+answers.py   pages, redirects, content security policy, static files
+failures.py  errors for a person or a program
+edge.py      install(app): hosts, methods, the commit, headers
+"""
+
+from idp.web.answers import (
+    answer_json,
+    asset,
+    content_security_policy,
+    document,
+    origin_of,
+    page,
+    see_other,
+    wants_json,
+)
+from idp.web.edge import MAX_BODY, install
+from idp.web.failures import error_answer
+from idp.web.forms import (
+    check_csrf,
+    csrf_field,
+    csrf_protected,
+    csrf_token,
+    duplicates,
+    form_refused,
+    local_path,
+    single,
+)
+from idp.web.who import (
+    RequestContext,
+    browser_id,
+    context,
+    cookie_name,
+    delete_cookie,
+    read_cookie,
+    renew_browser_id,
+    set_cookie,
+)
+
+__all__ = [
+    "MAX_BODY",
+    "RequestContext",
+    "answer_json",
+    "asset",
+    "browser_id",
+    "check_csrf",
+    "content_security_policy",
+    "context",
+    "cookie_name",
+    "csrf_field",
+    "csrf_protected",
+    "csrf_token",
+    "delete_cookie",
+    "document",
+    "duplicates",
+    "error_answer",
+    "form_refused",
+    "install",
+    "local_path",
+    "origin_of",
+    "page",
+    "read_cookie",
+    "renew_browser_id",
+    "see_other",
+    "set_cookie",
+    "single",
+    "wants_json",
+]

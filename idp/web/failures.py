@@ -1,0 +1,92 @@
+"""Errors for their reader: a page for a person, JSON for a program, the details for the log."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, jsonify
+from jinja2.exceptions import TemplateNotFound
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from idp import kv
+from idp.db import db, is_unreachable
+from idp.errors import IdpError, Unavailable
+from idp.web.answers import page, wants_json
+from idp.web.who import context
+
+log = logging.getLogger(__name__)
+
+_HEADLINES = {
+    400: "That did not work",
+    403: "This is not open to you",
+    404: "There is nothing here",
+    405: "That did not work",
+    413: "That was too much at once",
+    415: "That did not work",
+    429: "Please wait a moment",
+    500: "Something broke on our side",
+    503: "Please try again in a minute",
+}
+_REMEDIES = {
+    403: "If you came from a form, go back, reload the page and try again. Otherwise contact the service desk.",
+    404: "Check the address, or start again from the service that you wanted to use.",
+    429: "Wait for the time given, then try again.",
+    500: "It is not your fault, and we have been told. Try again; if it happens twice, contact the service desk and name the number below.",
+    503: "Your account is fine. Try again in a minute; if it stays like this, contact the service desk.",
+}
+
+
+def explain(error: Exception) -> Any:
+    """Turn any exception into an answer for its reader; what we did not foresee rolls back and is logged."""
+    if isinstance(error, IdpError):
+        return error_answer(error.status, error.code, error.public, retry_after_s=getattr(error, "retry_after_s", None))
+    if isinstance(error, HTTPException):
+        if error.response is not None:
+            return error.response
+        return error_answer(error.code or 500, _slug(error), error.description or "", headers=_headers_of(error))
+    db.session.rollback()
+    if isinstance(error, kv.Unavailable) or (isinstance(error, DBAPIError) and is_unreachable(error)):
+        log.error("a part that we need is away", exc_info=error)
+        away = Unavailable()
+        return error_answer(away.status, away.code, away.public, retry_after_s=away.retry_after_s)
+    log.exception("unforeseen error", exc_info=error)
+    return error_answer(500, "server_error", "We could not finish this.")
+
+
+def error_answer(
+    status: int, code: str, message: str, *, retry_after_s: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Build an error for a person (a page) or a program (JSON with `error` and `error_description`)."""
+    if wants_json():
+        body = {"error": code, "error_description": message, "request_id": context().request_id}
+        response = jsonify(body)
+        response.status_code = status
+    else:
+        response = _error_page(status, message)
+    for name, value in (headers or {}).items():
+        response.headers[name] = value
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, retry_after_s))
+    return response
+
+
+def _error_page(status: int, message: str) -> Response:
+    headline = _HEADLINES.get(status, _HEADLINES[400])
+    remedy = _REMEDIES.get(status, "Go back and try again, or start again from the service that you wanted to use.")
+    try:
+        return page("error.html", status, headline=headline, message=message, remedy=remedy)
+    except TemplateNotFound:
+        return Response(f"{headline}\n{message}\n{remedy}\n", status, content_type="text/plain; charset=utf-8")
+
+
+def _slug(error: HTTPException) -> str:
+    return re.sub(r"[^a-z]+", "_", (error.name or "error").lower())
+
+
+def _headers_of(error: HTTPException) -> dict[str, str]:
+    kept = ("Allow", "WWW-Authenticate", "Retry-After")
+    return {name: value for name, value in error.get_headers() if name in kept}
