@@ -95,7 +95,7 @@ class UserAgent:
     issuer: str
     username: str
     password: str
-    agrees: bool = True
+    decides: bool = True  # else the person stops at the question whether to allow it
     signed_in: int = 0  # how often the person had to type the password
 
     def visit(self, url: str) -> Arrival | Shown:
@@ -147,8 +147,8 @@ class UserAgent:
             if urlsplit(target).path == "/login/password":
                 self.signed_in += 1
                 return self._send(page, form, {"identifier": self.username, "password": self.password})
-            if urlsplit(target).path == "/consent":
-                return self._send(page, form, {"decision": "allow" if self.agrees else "deny"})
+            if urlsplit(target).path == "/consent" and self.decides:
+                return self._send(page, form, {"decision": "allow"})
         return page
 
     def _send(self, page: Shown, form: Form, typed: dict[str, str]) -> Arrival | Shown:

@@ -25,10 +25,10 @@ for _name in ("browser", "checks", "suite", "core_modules", "logout_modules", "r
     pytest.register_assert_rewrite(f"tests.oauth.conformance.{_name}")
 
 from tests.oauth.conformance.browser import UserAgent  # noqa: E402 — after the line above, so that asserts explain themselves
-from tests.oauth.conformance.suite import PASSWORD, USERNAME, Provider, Run, Variant  # noqa: E402
+from tests.oauth.conformance.suite import CALLBACK, PASSWORD, USERNAME, Client, Provider, Run, Variant  # noqa: E402
 
 ISSUER = "https://idp.example.org"
-CODE = Variant()
+CODE, NOBODY = Variant(), Client("", None, CALLBACK, "")
 PLANS = {
     "test_config_plan.py": "Config OP",
     "test_basic_plan.py": "Basic OP",
@@ -122,10 +122,10 @@ def begin() -> Iterator[Callable[..., Run]]:
     """Begin a run of a module: `begin(provider, variant)`. The clock is put back at its end."""
     with ExitStack() as journeys:
 
-        def start(provider: Provider, variant: Variant = CODE, **metadata: Any) -> Run:
+        def start(provider: Provider, variant: Variant = CODE, *, client: bool = True, **metadata: Any) -> Run:
             agent = UserAgent(provider.http(), provider.issuer, USERNAME, PASSWORD)
-            client = provider.client(variant, **metadata)
-            return Run(provider, variant, lambda s: journeys.enter_context(clock.travel(s)), agent, client)
+            known = provider.client(variant, **metadata) if client else NOBODY
+            return Run(provider, variant, lambda s: journeys.enter_context(clock.travel(s)), agent, known)
 
         yield start
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.oauth.conformance import core_modules as core
 from tests.oauth.conformance import logout_modules as logout
+from tests.oauth.conformance import registration_modules as registration
 from tests.oauth.conformance.suite import Run, Variant
 
 Module = Callable[[Run], None]
@@ -72,6 +73,32 @@ RP_INITIATED_LOGOUT: tuple[Module, ...] = (
     logout.oidcc_rp_initiated_logout_bad_id_token_hint,
 )
 
+DYNAMIC: tuple[Module, ...] = (
+    registration.oidcc_idtoken_rs256,
+    registration.oidcc_idtoken_unsigned,
+    registration.oidcc_userinfo_rs256,
+    registration.oidcc_ensure_redirect_uri_in_authorization_request,
+    registration.oidcc_redirect_uri_query_ok,
+    registration.oidcc_redirect_uri_query_mismatch,
+    registration.oidcc_redirect_uri_query_added,
+    registration.oidcc_redirect_uri_regfrag,
+    registration.oidcc_discovery_endpoint_verification,
+    registration.oidcc_server,
+    registration.oidcc_registration_logo_uri,
+    registration.oidcc_registration_policy_uri,
+    registration.oidcc_registration_tos_uri,
+    registration.oidcc_server_rotate_keys,
+    registration.oidcc_ensure_request_object_with_redirect_uri,
+    registration.oidcc_refresh_token,
+    registration.oidcc_ensure_client_assertion_with_iss_aud_succeeds,
+)
+DYNAMIC_WITH_DOCUMENTS = (
+    registration.oidcc_registration_jwks_uri,
+    registration.oidcc_registration_sector_uri,
+    registration.oidcc_registration_sector_bad,
+    registration.oidcc_refresh_token_rp_key_rotation,
+)
+
 
 def basic(*, form_post: bool = False) -> list[Any]:
     """The Basic OP plan."""
@@ -125,7 +152,12 @@ def cases(entries: Iterable[Entry]) -> list[Any]:
     return [pytest.param(module, variant, id=f"{name_of(module)}[{variant}]") for module, variant in entries]
 
 
-def name_of(module: Module) -> str:
+def names(modules: Iterable[Callable[..., None]]) -> list[Any]:
+    """Parameters of a test of modules that are run once."""
+    return [pytest.param(module, id=name_of(module)) for module in modules]
+
+
+def name_of(module: Callable[..., None]) -> str:
     """The name that the suite has for a module."""
     return module.__name__.replace("_", "-")
 

@@ -57,6 +57,7 @@ class Client:
     redirect_uri: str
     alg: str
     key: Any = None  # for private_key_jwt
+    kid: str | None = None
 
 
 @dataclass
@@ -146,6 +147,7 @@ class Run:
     travel: Callable[[float], None]
     agent: UserAgent
     client: Client
+    registered: list[dict[str, Any]] = field(default_factory=list)  # what the run registered itself
 
     @property
     def issuer(self) -> str:
@@ -235,7 +237,7 @@ class Run:
             claims = assertion_claims(client.client_id, aud=audience or self.provider.metadata["token_endpoint"])
             form |= {
                 "client_assertion_type": ASSERTION_TYPE,
-                "client_assertion": sign(claims, client.key, alg="RS256"),
+                "client_assertion": sign(claims, client.key, alg="RS256", kid=client.kid),
             }
         else:
             form |= {"client_id": client.client_id, "client_secret": client.secret or ""}
