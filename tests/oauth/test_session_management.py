@@ -177,7 +177,7 @@ def browser() -> Iterator[BrowserContext]:
 
 def test_o43_chromium_asks_the_frame(make_rp, client, alice, sign_in_as, receiver, browser):
     sign_in_as(alice)
-    here = receiver.origin.replace("127.0.0.1", "localhost")  # another origin of our site: others' frames get no cookies
+    here = receiver.origin.replace("127.0.0.1", "localhost")  # of our site: frames in others get no cookies
     rp = make_rp(redirect_uris=[f"{here}/cb"])
     state = value_of(state_cookie(rp.authorize()) or "")
     told, client_id = rp.callback()["session_state"], rp.client.client_id

@@ -54,7 +54,9 @@ class Visitor:
 
     def _answer(self, route: Route) -> None:
         path = urlsplit(route.request.url).path
-        if route.request.method == "POST":
+        if not route.request.url.startswith(HOST):
+            route.fulfill(body="<p>another application", content_type="text/html")
+        elif route.request.method == "POST":
             self.posts.append(route.request.post_data or "")
             route.fulfill(status=204 if "slow" in route.request.url else 200, content_type="text/html", body="<p>taken")
         elif path.startswith("/static/"):
