@@ -8,7 +8,7 @@ application may ask people for is decided by whoever gave the first token away, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Integer, String, delete, insert, select, update
@@ -155,6 +155,16 @@ def forget(client_id: str, raw_token: str) -> bool:
     """Take a registration access token out of use for good; true for one caller."""
     mine = (_REGISTRATIONS.c.client_id == client_id) & (_REGISTRATIONS.c.digest == crypto.digest(raw_token))
     return bool(_execute(delete(_REGISTRATIONS).where(mine)).rowcount == 1)
+
+
+def forget_client(client_id: str) -> None:
+    """Take the registration access token of a client that was deleted out of use: nobody inherits it with the id."""
+    _execute(delete(_REGISTRATIONS).where(_REGISTRATIONS.c.client_id == client_id))
+
+
+def prune() -> int:
+    """Forget initial access tokens that expired more than a day ago; returns how many."""
+    return int(_execute(delete(_INITIAL).where(_INITIAL.c.expires_at < clock.now() - timedelta(days=1))).rowcount)
 
 
 def _initial(row: Any) -> InitialAccessToken:

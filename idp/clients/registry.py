@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp import audit, clock, crypto, kv
 from idp.clients import metadata as rules
-from idp.clients import profiles, sectors
+from idp.clients import profiles, registration_tokens, sectors
 from idp.clients.client import Client, from_row, secret_aad
 from idp.config import settings
 from idp.db import Json, UtcDateTime, db
@@ -195,6 +195,7 @@ def delete(client_id: str, *, actor: str | None = None) -> None:
     """Forget a client; its tokens die with it, because every use of one asks for the client. Raises NotFound."""
     if db.session.execute(sql_delete(_TABLE).where(_TABLE.c.client_id == client_id)).rowcount != 1:  # type: ignore[attr-defined]
         raise NotFound("There is no such client.")
+    registration_tokens.forget_client(client_id)
     _changed(audit.Event.CLIENT_DELETED, client_id, actor=actor)
 
 

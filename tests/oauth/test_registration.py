@@ -366,6 +366,23 @@ def test_rfc7592_2_3_a_client_deletes_itself(register, client, audit_trail):
     assert "client.deleted" in audit_trail
 
 
+def test_nobody_inherits_the_token_of_a_client_that_was_deleted(register, client):
+    made = register()
+    with committing():
+        clients.delete(made.client_id)
+        clients.create(METADATA, client_id=made.client_id)
+    assert manage(client, made).status == 401
+
+
+def test_expired_tokens_are_forgotten(initial, travel):
+    initial(lives_s=60)
+    travel(2 * 86400)
+    keeps = initial()
+    with committing():
+        assert registration_tokens.prune() == 1
+    assert len(registration_tokens.search()) == 1 and keeps
+
+
 # --- open registration --------------------------------------------------------------------------------------------
 
 
