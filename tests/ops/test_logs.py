@@ -127,3 +127,12 @@ def test_every_logger_ends_in_our_formatter(capsys: pytest.CaptureFixture[str]) 
         logging.captureWarnings(False)
         root.handlers[:], root.level = handlers, level
     assert (line["logger"], line["level"], line["message"]) == ("some.library", "warning", f"password={logs.HIDDEN}")
+
+
+def test_attack_132_a_path_cannot_add_facts_to_its_own_line(make_app, sqlite_url, caplog):
+    client = make_app(sqlite_url).test_client()
+    with caplog.at_level("INFO"):
+        client.get("/x%20200%20route=/admin%20request_id=FORGED")
+    (line,) = [record.getMessage() for record in caplog.records if "FORGED" in record.getMessage()]
+    assert len(line.split(" ")) == 3
+    assert line.endswith(" 404")
