@@ -31,6 +31,7 @@ PAIRWISE = "pairwise"
 _AAD = "pairwise-key"
 _CACHED = "idp.pairwise_key"
 _ONLY = 1  # the id of the one row
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class PairwiseKeyRow(db.Model):  # type: ignore[name-defined,misc]
@@ -60,9 +61,13 @@ def names(client: Client, told: str | None, sub: str) -> bool:
 
 
 def sector(client: Client) -> str:
-    """Return the host that stands for the client's sector (OIDC Core 8.1); its id where it has neither (device clients)."""
+    """Return the host that stands for the client's sector (OIDC Core 8.1).
+
+    A client without a host of its own is a sector by itself: device clients, and native ones on loopback, which all would share.
+    """
     uri = client.sector_identifier_uri or next(iter(client.redirect_uris), "")
-    return urlsplit(uri).hostname or client.client_id
+    host = urlsplit(uri).hostname
+    return host if host and (client.sector_identifier_uri or host not in _LOOPBACK) else client.client_id
 
 
 def _key() -> bytes:

@@ -204,3 +204,13 @@ def test_f14_no_pairwise_subject_looks_like_a_client(pairwise, app):
     client, person = pairwise().client, make_person("carol", display_name="Carol")
     with committing():
         assert clients.find(subjects.of(client, person.sub)) is None
+
+
+def test_o32_native_apps_on_loopback_share_no_sector(pairwise, alice, app):
+    apps = [
+        pairwise("http://127.0.0.1/cb", application_type="native", token_endpoint_auth_method="none", first_party=False)
+        for _ in range(2)
+    ]
+    with committing():
+        first, second = (subjects.of(one.client, alice.sub) for one in apps)
+    assert first != second and subjects.sector(apps[0].client) == apps[0].client.client_id
