@@ -32,11 +32,13 @@ from granian.http import HTTP1Settings
 from idp import __version__, audit, config, create_app, jobs, keys, kv, logs, metrics, web
 from idp.db import committing, current, db, head
 from idp.errors import IdpError
+from idp.gateway import Gateway
 
 log = logging.getLogger(__name__)
 
 _HEADERS_WITHIN_MS = 10_000  # a client that dawdles over its headers is cut off (slow loris)
 _HEADER_BYTES = 64 * 1024
+_CONNECTIONS = 1024  # requests that a worker has in hand or waits for; the next connections wait in the kernel
 _BUSY_PORT_PATIENCE_S = 5.0  # workers of a parent that was killed need a moment to end
 
 
@@ -95,9 +97,10 @@ def _granian(settings: config.Settings) -> Any:
         "idp",
         address=wanted.bind,
         port=wanted.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         workers=wanted.workers or cores(),
-        blocking_threads=wanted.threads,
+        backlog=_CONNECTIONS,
+        backpressure=_CONNECTIONS,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             header_read_timeout=_HEADERS_WITHIN_MS, keep_alive=True, max_buffer_size=_HEADER_BYTES
@@ -152,7 +155,7 @@ def _write_down(event: audit.Event) -> None:
 # --- in a worker ---------------------------------------------------------------------------------------------
 
 
-def worker(settings: config.Settings) -> Flask:
+def worker(settings: config.Settings) -> Gateway:
     """Build the application of one worker process (called by granian in that process)."""
     logs.configure(settings.log, request_id=lambda: web.context().request_id)
     _end_with_parent(settings.server.drain_s)
@@ -164,7 +167,7 @@ def worker(settings: config.Settings) -> Flask:
             log.exception("the signing keys cannot be read yet; the first request tries again")
         finally:
             db.session.remove()
-    return app
+    return Gateway(app, threads=settings.server.threads, max_body=web.MAX_BODY)
 
 
 def _end_with_parent(drain_s: float) -> None:

@@ -44,7 +44,7 @@ def make_settings(*, database_url: str, redis_url: str, prefix: str, folder: Pat
     base = config.Settings(
         mode="development",
         secrets=config_section("secrets", sealing_keys=(fresh_key("s1"),), peppers=(fresh_key("p1"),)),
-        server=config_section("server", issuer=ISSUER),
+        server=config_section("server", issuer=ISSUER, threads=24),  # the 20 of a race test, all at their passwords
         database=config_section("database", url=database_url),
         redis=config_section("redis", url=redis_url, prefix=prefix),
         passwords=config_section("passwords", bcrypt_cost=4),

@@ -4,6 +4,9 @@ A sign-in flood must not eat the machine (standards 7.143, C-3). At most `concur
 GIL, in threads of lower priority, so that token traffic keeps its share. At most `queue` wait. Waiting is fair by *lane* (where a
 request comes from): lanes take turns, and when the queue is full, the newest job of the longest lane gives way to a job of a
 shorter one. Who must give way or waits too long gets Unavailable with a time to come back (503, Retry-After).
+
+Whoever waits here holds a request thread. `sizes` keeps two threads of a worker free of them, so that tokens are issued and probes
+are answered while everybody signs in (attack 143).
 """
 
 from __future__ import annotations
@@ -46,11 +49,18 @@ class _Job(Generic[T]):
         self.done.set()
 
 
+def sizes(*, threads: int, concurrency: int, queue: int) -> tuple[int, int]:
+    """Return how many jobs may run and how many may wait in a worker: together at most `threads` - 2, and at least one."""
+    callers = max(1, threads - 2)
+    running = min(max(1, concurrency), callers)
+    return running, min(queue, callers - running)
+
+
 class HashPool:
     """A bounded pool. Threads start when there is work and end when there is none: nothing to shut down, nothing lost in a fork."""
 
     def __init__(self, *, concurrency: int, queue: int, patience_s: float = 20.0) -> None:
-        self.concurrency, self.queue, self.patience_s = max(1, concurrency), max(1, queue), patience_s
+        self.concurrency, self.queue, self.patience_s = max(1, concurrency), max(0, queue), patience_s
         self._lanes: dict[str, deque[_Job[Any]]] = {}  # in the order of their turns
         self._lock = threading.Lock()
         self._waiting = 0
@@ -92,6 +102,8 @@ class HashPool:
 
     def _make_room(self, lane: str) -> None:
         """Send away the newest job of the longest lane, unless the newcomer's is as long."""
+        if not self._lanes:
+            raise self._busy()
         longest = max(self._lanes, key=lambda name: len(self._lanes[name]))
         if len(self._lanes[longest]) <= len(self._lanes.get(lane, ())) + 1:
             raise self._busy()

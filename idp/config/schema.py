@@ -31,7 +31,9 @@ class Server:
     bind: str = setting("127.0.0.1", "Address to listen on. Use 0.0.0.0 behind a load balancer.")
     port: int = setting(8000, "Port to listen on.", at_least=1)
     workers: int = setting(0, "Worker processes; 0 means one per core.", at_least=0)
-    threads: int = setting(4, "Threads per worker.", at_least=1)
+    threads: int = setting(
+        8, "Threads per worker. Sign-ins that wait for a password check never take the last two.", at_least=1
+    )
     trusted_proxies: int = setting(
         0,
         "How many proxies of yours stand in front. Only their X-Forwarded-* is believed; 0 believes none.",
@@ -105,7 +107,9 @@ class Passwords:
     )
     hash_concurrency: int = setting(0, "Passwords hashed at once in a worker; 0 means one.", at_least=0)
     hash_queue: int = setting(
-        32, "Sign-ins that may wait for the hash in a worker before the answer is 503.", at_least=1
+        32,
+        "Sign-ins that may wait for the hash in a worker before the answer is 503; never more than threads - 3.",
+        at_least=1,
     )
 
 

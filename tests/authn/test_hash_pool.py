@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from idp.authn.hash_pool import HashPool
+from idp.authn.hash_pool import HashPool, sizes
 from idp.errors import Unavailable
 
 
@@ -136,3 +136,29 @@ def test_no_thread_stays_behind_when_there_is_no_work():
         caller.join()
     until(lambda: not any(thread.name == "hash" for thread in threading.enumerate()))
     assert pool.run(lambda: "again") == "again"
+
+
+@pytest.mark.parametrize(
+    ("threads", "concurrency", "queue", "expected"),
+    [
+        (8, 0, 32, (1, 5)),
+        (4, 1, 32, (1, 1)),
+        (3, 1, 32, (1, 0)),
+        (1, 4, 32, (1, 0)),
+        (40, 2, 32, (2, 32)),
+        (8, 9, 9, (6, 0)),
+    ],
+)
+def test_attack_143_two_threads_of_a_worker_never_wait_for_passwords(threads, concurrency, queue, expected):
+    assert sizes(threads=threads, concurrency=concurrency, queue=queue) == expected
+
+
+def test_attack_143_without_a_queue_the_second_is_sent_away_at_once():
+    pool, gate = HashPool(concurrency=1, queue=0), Gate()
+    first, kept = start(pool, gate, "first", "a")
+    second, refused = start(pool, gate, "second", "b")
+    second.join(2)
+    assert isinstance(refused[0], Unavailable) and refused[0].retry_after_s
+    gate.opened.set()
+    first.join(5)
+    assert kept == ["first"]

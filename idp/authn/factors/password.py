@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto, web
 from idp.authn import foreign_hashes, hashing, password_policy
-from idp.authn.hash_pool import HashPool
+from idp.authn.hash_pool import HashPool, sizes
 from idp.authn.hashing import Checked, Recipe, Stored
 from idp.authn.password_policy import Violation
 from idp.config import settings
@@ -383,9 +383,10 @@ def _changed(statement: object) -> int:
 def pool() -> HashPool:
     """Return the application's pool for slow work on passwords."""
     chosen = settings().passwords
-    found: HashPool = current_app.extensions.setdefault(
-        _POOL, HashPool(concurrency=chosen.hash_concurrency or 1, queue=chosen.hash_queue)
+    concurrency, queue = sizes(
+        threads=settings().server.threads, concurrency=chosen.hash_concurrency, queue=chosen.hash_queue
     )
+    found: HashPool = current_app.extensions.setdefault(_POOL, HashPool(concurrency=concurrency, queue=queue))
     return found
 
 

@@ -1,0 +1,151 @@
+"""gateway — between granian and the WSGI application: a request takes a thread only when all of it is here.
+
+A thread that waits for a client can be held for ever: sixteen clients that send a byte every few seconds would hold all of a worker's
+threads, and granian has no deadline for bodies (attack 141). So bodies are awaited here, in the event loop, where waiting costs a few
+kilobytes and no thread; who needs longer than `BODY_WITHIN_S` hears 408. `/healthz` has a thread of its own: it says whether the process
+is alive, however much there is to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+BODY_WITHIN_S = 10.0
+_ALIVE = "/healthz"
+_PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), ("connection", "close")]
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass
+class _Answer:
+    """What the application said."""
+
+    status: int = 500
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+
+    def start(self, status: str, headers: Headers, exc_info: object = None) -> None:
+        """Take status and headers: the `start_response` of WSGI."""
+        self.status, self.headers = int(status.split(" ", 1)[0]), headers
+
+
+class Gateway:
+    """An RSGI application around a WSGI application."""
+
+    def __init__(self, app: Application, *, threads: int, max_body: int, body_within_s: float = BODY_WITHIN_S) -> None:
+        self.app, self.max_body, self.body_within_s = app, max_body, body_within_s
+        self._threads = ThreadPoolExecutor(threads, "request")
+        self._for_probes = ThreadPoolExecutor(1, "probe")
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        """Answer one request."""
+        try:
+            environ = environ_of(scope)
+            body = await self._body(environ, proto)
+        except TimeoutError:
+            log.info("%s %s: the body did not come in time", scope.method[:16], scope.path[:200])
+            proto.response_str(408, _PLAIN, "The request did not arrive in time.\n")
+            return
+        except Exception:  # the client went away, or sent what HTTP does not know
+            proto.response_str(400, _PLAIN, "The request could not be read.\n")
+            return
+        threads = self._for_probes if scope.path == _ALIVE else self._threads
+        answer = await asyncio.get_running_loop().run_in_executor(threads, self._answer, environ, body)
+        proto.response_bytes(answer.status, answer.headers, answer.body)
+
+    async def _body(self, environ: Environ, proto: Any) -> bytes:
+        """Read the body, as far as the application would; what is longer it refuses by its length."""
+        announced = environ.get("CONTENT_LENGTH", "")
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            body = await self._in_time(proto)
+            environ["CONTENT_LENGTH"] = str(len(body))
+            return body
+        if not announced or int(announced) == 0 or int(announced) > self.max_body:
+            return b""
+        return await self._in_time(proto)
+
+    async def _in_time(self, proto: Any) -> bytes:
+        reading = asyncio.ensure_future(self._read(proto))
+        done, _ = await asyncio.wait({reading}, timeout=self.body_within_s)
+        if not done:
+            reading.cancel()
+            raise TimeoutError
+        return reading.result()
+
+    async def _read(self, proto: Any) -> bytes:
+        body = bytearray()
+        async for chunk in proto:
+            body += chunk
+            if len(body) > self.max_body:
+                break
+        return bytes(body)
+
+    def _answer(self, environ: Environ, body: bytes) -> _Answer:
+        """Let the application answer, in a thread."""
+        environ["wsgi.input"] = BytesIO(body)
+        answer = _Answer()
+        try:
+            pieces = self.app(environ, answer.start)
+            try:
+                answer.body = b"".join(pieces)
+            finally:
+                getattr(pieces, "close", lambda: None)()
+        except Exception:
+            log.exception("the application broke")
+            return _Answer(500, _PLAIN, b"Something broke on our side.\n")
+        return answer
+
+
+def environ_of(scope: Any) -> Environ:
+    """Return what WSGI wants to know of a request (PEP 3333)."""
+    server, port = _host_and_port(scope.server)
+    client, client_port = _host_and_port(scope.client)
+    environ: Environ = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope.path.encode("utf-8", "replace").decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": server,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": client,
+        "REMOTE_PORT": client_port,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        _add_header(environ, name, value)
+    if scope.authority:  # of a whole URL in the request line: it counts, not the header (RFC 9112 section 3.2.2)
+        environ["HTTP_HOST"] = scope.authority
+    return environ
+
+
+def _add_header(environ: Environ, name: str, value: str) -> None:
+    """Names with an underscore are left out: in WSGI they could pass for the name with a hyphen that a proxy sets."""
+    if "_" in name:
+        return
+    key = name.upper().replace("-", "_")
+    key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+    joint = "; " if key == "HTTP_COOKIE" else ","
+    environ[key] = f"{environ[key]}{joint}{value}" if key in environ else value
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), port

@@ -1,0 +1,129 @@
+"""The gateway: a request takes a thread only when it is here, and waiting sign-ins never take the last threads."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from idp import gateway
+from tests.ops.test_server import until
+from tests.serving import Server, free_port, write_config
+
+pytestmark = pytest.mark.xdist_group("server")
+OTHER_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def server(sqlite_url: str, kv_url: str, tmp_path: Path) -> Iterator[Server]:
+    """One worker with four threads, and passwords that are slow to check."""
+    file = write_config(
+        tmp_path, database_url=sqlite_url, redis_url=kv_url, port=free_port(),
+        server={"workers": 1, "threads": 4}, passwords={"bcrypt_cost": 12},
+        limits={"address_per_minute": 5000, "network_per_minute": 5000, "account_free_attempts": 5000},
+    )  # fmt: skip
+    made = Server(file).start()
+    yield made
+    made.stop()
+
+
+def health_s(server: Server, times: int = 5) -> list[float]:
+    """How long /healthz takes, on new connections."""
+    taken = []
+    for _ in range(times):
+        began = time.monotonic()
+        assert httpx.get(f"{server.url}/healthz", timeout=20, trust_env=False).status_code == 200
+        taken.append(time.monotonic() - began)
+        time.sleep(0.1)
+    return taken
+
+
+def dawdler(server: Server) -> socket.socket:
+    """A client that announces a body and sends one byte of it."""
+    slow = socket.create_connection(("127.0.0.1", server.port))
+    head = f"POST /token HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: 60000\r\n"
+    slow.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\ng".encode())
+    return slow
+
+
+def test_attack_141_slow_bodies_take_no_thread_and_end_with_408(server: Server) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(dawdler(server)) for _ in range(32)]
+        time.sleep(0.5)
+        assert max(health_s(server)) < 1
+        began = time.monotonic()
+        answer = httpx.post(f"{server.url}/token", content=b"x=1", headers=OTHER_FORM, trust_env=False)
+        assert answer.status_code in (400, 401) and time.monotonic() - began < 2, "others are served meanwhile"
+        for one in slow:
+            one.sendall(b"r")
+        slow[0].settimeout(gateway.BODY_WITHIN_S + 10)
+        assert slow[0].recv(4096).startswith(b"HTTP/1.1 408")
+        until(lambda: all(is_closed(one) for one in slow), within_s=20)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(1)
+    try:
+        while connection.recv(4096):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def test_attack_143_waiting_sign_ins_leave_threads_to_everybody_else(server: Server) -> None:
+    with ThreadPoolExecutor(30) as crowd:
+        trying = [crowd.submit(wrong_login, server.url) for _ in range(60)]
+        until(lambda: any(one.done() for one in trying))
+        assert statistics.median(health_s(server)) < 1
+        answers = [one.result() for one in trying]
+    assert {answer.status_code for answer in answers} == {401, 503}
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+
+
+def wrong_login(url: str) -> httpx.Response:
+    with httpx.Client(base_url=url, trust_env=False, timeout=90, follow_redirects=True) as http:
+        page = http.get("/login")
+        token = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": token, "identifier": "nobody", "password": "Wrong-Horse-42-Battery"}
+        return http.post(f"/login/password?{page.url.query.decode()}", data=form)
+
+
+# --- what the application sees --------------------------------------------------------------------------------
+
+
+def environ(**changes: Any) -> dict[str, Any]:
+    headers = changes.pop("headers", [("host", "localhost")])
+    asked = {
+        "method": "GET", "path": "/", "query_string": "", "server": "127.0.0.1:80", "client": "[2001:db8::1]:7",
+        "scheme": "http", "http_version": "1.1", "authority": None, "headers": SimpleNamespace(items=lambda: headers),
+    }  # fmt: skip
+    return gateway.environ_of(SimpleNamespace(**asked | changes))
+
+
+def test_addresses_paths_and_cookies_arrive_as_wsgi_wants_them() -> None:
+    seen = environ(path="/Zoë", headers=[("cookie", "a=1"), ("cookie", "b=2"), ("content-length", "3")])
+    assert (seen["REMOTE_ADDR"], seen["REMOTE_PORT"]) == ("2001:db8::1", "7")
+    assert seen["PATH_INFO"].encode("latin-1").decode() == "/Zoë"
+    assert (seen["HTTP_COOKIE"], seen["CONTENT_LENGTH"]) == ("a=1; b=2", "3")
+
+
+def test_attack_70_two_hosts_are_no_host_of_ours_and_a_whole_url_counts() -> None:
+    assert environ(headers=[("host", "localhost"), ("host", "evil.example.com")])["HTTP_HOST"] != "localhost"
+    assert environ(authority="evil.example.com")["HTTP_HOST"] == "evil.example.com"
+
+
+def test_a_name_with_an_underscore_does_not_pass_for_what_a_proxy_sets() -> None:
+    assert "HTTP_X_FORWARDED_FOR" not in environ(headers=[("x_forwarded_for", "192.0.2.1")])
