@@ -54,6 +54,11 @@ class Shown:
     frames: tuple[str, ...] = ()
     onward: tuple[str, ...] = ()  # links that a script follows when the page has done its work
 
+    @property
+    def framed_by(self) -> str:
+        """Who may show this page in a frame, by its policy."""
+        return next(_sources(self.csp, "frame-ancestors"), "*")
+
     def may_frame(self, url: str) -> bool:
         """Whether the page's policy lets this address open in a frame."""
         return _may_go(next(_sources(self.csp, "frame-src"), "'none'"), url, self.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -143,6 +144,28 @@ def oidcc_frontchannel_rp_initiated_logout(run: Run, registered: str) -> None:
     (onward,) = shown.onward
     _returned(run.agent.visit(onward), state=LONG_STATE)
     is_signed_out(run)
+
+
+# --- Session Management ---------------------------------------------------------------------------------------------
+
+
+def oidcc_session_management_discovery_endpoint_verification(run: Run) -> None:
+    """The frame is named, on https, and there; other sites may frame it."""
+    oidcc_rp_initiated_logout_discovery_endpoint_verification(run)
+    frame = run.provider.metadata["check_session_iframe"]
+    assert frame.startswith("https://")
+    shown = run.agent.visit(frame)
+    assert isinstance(shown, Shown) and shown.status == 200 and "https:" in shown.framed_by.split()
+
+
+def oidcc_session_management_rp_initiated_logout(run: Run, verdict: Callable[[Run, str], str]) -> None:
+    """The frame says «unchanged» before the person signs out, and «changed» after."""
+    outcome = run.flow()
+    told = outcome.fields["session_state"]
+    assert told and " " not in told
+    assert verdict(run, told) == "unchanged"
+    _returned(sign_out(run, outcome), state=LONG_STATE)
+    assert verdict(run, told) == "changed"
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------
