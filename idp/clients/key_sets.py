@@ -21,6 +21,7 @@ from idp.clients.client import Client
 KEPT_S, KEPT_AT_LEAST_S, KEPT_AT_MOST_S = 600, 60, 3600
 REFETCH_S = 20  # between two fetches because of an unknown key
 BACKOFF_S, BACKOFF_AT_MOST_S = 5, 300
+PATIENCE_S = 1.0
 _SETS_AT_MOST = 10_000
 
 Keys = tuple[dict[str, Any], ...]
@@ -80,8 +81,9 @@ def find(client: Client, *, suits: Callable[[Keys], bool]) -> Keys:
 
 
 def _fetch_alone(kept: _Set, url: str, suits: Callable[[Keys], bool]) -> None:
-    """One thread asks. Who has an old set that suits does not wait for it; who has none waits no longer than a fetch takes."""
-    patience_s = 0.0 if kept.keys and suits(kept.keys) else outbound.DEADLINE_S
+    """One thread asks. Who has an old set that suits does not wait for it; who has none waits a little, and not so long that
+    a slow address could hold all our threads (attack 63)."""
+    patience_s = 0.0 if kept.keys and suits(kept.keys) else PATIENCE_S
     if not kept.lock.acquire(timeout=patience_s):
         return
     try:

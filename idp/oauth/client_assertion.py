@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from idp import clock, jws
+from idp import clock, crypto, jws
 from idp.clients import Client, key_sets, profiles
 from idp.config import settings
 from idp.jws import BadSignature, Unverified
@@ -73,7 +73,7 @@ def _check_type(assertion: Unverified) -> None:
 def _check_signature(assertion: Unverified, client: Client) -> None:
     """With a key of the kind that the client registered for, and no other: a public key is never an HMAC secret (attack 36)."""
     if client.token_endpoint_auth_method == profiles.CLIENT_SECRET_JWT:
-        jws.verify_hmac(assertion, client.secrets_in_clear())
+        jws.verify_hmac(assertion, _secrets(client))
         return
     only = client.token_endpoint_auth_signing_alg
     algs = (only,) if only else client.profile.client_algs
@@ -81,6 +81,13 @@ def _check_signature(assertion: Unverified, client: Client) -> None:
         raise BadSignature(f"alg must be {' or '.join(algs)}")  # before any key is fetched
     keys = key_sets.find(client, suits=lambda found: jws.has_key_for(assertion, found))
     jws.verify(assertion, keys, algs=algs)
+
+
+def _secrets(client: Client) -> list[bytes]:
+    try:
+        return client.secrets_in_clear()
+    except crypto.SealBroken:
+        raise BadSignature("this server cannot open the client's secret any more; ask for a new one") from None
 
 
 def _check_names(claims: dict[str, Any], client: Client) -> None:

@@ -72,7 +72,7 @@ def _read_assertion(params: Params, client_id: str | None, *, alone: bool) -> Pr
     named = client_assertion.named_client(raw_assertion)
     if client_id is not None and named not in (None, client_id):
         raise InvalidRequestError("client_id is not the client that the assertion is about.")
-    return Presented(client_assertion.method_of(raw_assertion), named, raw_assertion=raw_assertion)
+    return Presented(client_assertion.method_of(raw_assertion), named or client_id, raw_assertion=raw_assertion)
 
 
 def _read_basic(authorization: str) -> Presented:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from idp import clients, clock, outbound
+from idp import clients, clock, crypto, outbound
 from idp.clients import InvalidMetadata
 from idp.db import committing
 from tests.conftest import CLAIMS_API, ISSUER, in_threads
@@ -413,6 +413,18 @@ def test_client_secret_jwt_rotation_keeps_the_old_secret_for_a_while(hmac_machin
         assert ask(sign(assertion_claims(client_id), secret_key(fresh), alg="HS256")).status == 200
 
 
+def test_client_secret_jwt_a_sealing_key_that_is_gone_is_a_refusal_and_no_accident(hmac_machine, ask, monkeypatch):
+    monkeypatch.setattr(crypto, "unseal", _broken)
+    answer = ask(
+        sign(assertion_claims(hmac_machine.client.client_id), secret_key(hmac_machine.raw_secret), alg="HS256")
+    )
+    assert rejected(answer) and "ask for a new one" in answer.error_description
+
+
+def _broken(*_, **__):
+    raise crypto.SealBroken("gone")
+
+
 def test_a_client_may_go_from_a_secret_to_a_key_and_not_back(rp, client):
     client_id = rp.client.client_id
     with committing():
@@ -561,6 +573,23 @@ def test_attack_63_the_old_keys_serve_while_the_address_is_down(remote, ask):
         assert ask(assertion(rp)).status == 200
         assert ask(assertion(rp)).status == 200
         assert site.calls == 2
+
+
+def test_attack_63_others_do_not_wait_for_a_dripping_server(app, remote):
+    rp, site = remote
+    site.before = drip
+    took: list[float] = []
+
+    def use(_: int) -> int:
+        began = time.monotonic()
+        form = {"grant_type": "client_credentials", **proof(assertion(rp))}
+        status = app.test_client().post("/token", data=form).status_code
+        took.append(time.monotonic() - began)
+        return status
+
+    assert set(in_threads(8, app, use)) == {401}
+    assert site.calls == 1
+    assert sorted(took)[-2] < sorted(took)[-1] - 0.5  # one fetched; the others gave up before it did
 
 
 def test_attack_62_a_redirect_is_not_followed(remote, ask):
