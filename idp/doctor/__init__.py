@@ -3,7 +3,7 @@
 finding.py   one line of the report
 stores.py    database, migrations, Redis, clocks, disk
 trust.py     settings, secrets, issuer, TLS, signing keys, password hashing
-work.py      mail, background jobs, the audit trail
+work.py      mail, sign-outs that applications must hear of, background jobs, the audit trail
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("legacy", trust.legacy),
     ("passwords", trust.password_hashing),
     ("mail", work.mailing),
+    ("logout", work.telling),
     ("metrics", trust.metrics_token),
     ("jobs", work.background),
     ("audit", work.trail),

@@ -14,6 +14,7 @@ from idp import audit, clock, jobs, kv, mail
 from idp.config import Settings
 from idp.db import db
 from idp.doctor.finding import Finding
+from idp.oauth import backchannel
 
 _PATIENCE = timedelta(minutes=10)
 
@@ -41,6 +42,16 @@ def _server(settings: Settings) -> Finding:
         return Finding("mail", "fail", f"{where} does not take our mail: {error}",
                        "check mail.smtp_host, smtp_port, smtp_tls and the account")  # fmt: skip
     return Finding("mail", "ok", f"{where} answers ({settings.mail.smtp_tls})")
+
+
+def telling(settings: Settings) -> Iterator[Finding]:
+    """Applications hear of sessions that ended."""
+    troubled = backchannel.troubled()
+    for client_id, count in troubled.items():
+        yield Finding("logout", "warn", f"{client_id} could not be told of {count} sessions that ended",
+                      f"`idp client deliveries {client_id}` says what it answered")  # fmt: skip
+    if not troubled:
+        yield Finding("logout", "ok", "every application was told of the sessions that ended")
 
 
 def background(settings: Settings) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Index, String, UniqueConstraint, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clients, clock, crypto, keys
@@ -216,6 +216,14 @@ def search(*, client_id: str | None = None, outcome: str | None = None, limit: i
     if outcome is not None:
         wanted = wanted.where(_ROWS.c.outcome == outcome)
     return [Delivery(**row) for row in db.session.connection().execute(wanted).mappings()]
+
+
+def troubled() -> dict[str, int]:
+    """Return the applications that could not be told, or only after several attempts, in the last week, and how often."""
+    hard = (_ROWS.c.outcome == FAILED) | (_ROWS.c.finished_at.is_(None) & (_ROWS.c.attempts >= 3))
+    wanted = select(_ROWS.c.client_id, func.count()).where(hard).group_by(_ROWS.c.client_id).order_by(_ROWS.c.client_id)
+    found = db.session.connection().execute(wanted).all()
+    return {client_id: count for client_id, count in found if clients.find(client_id) is not None}
 
 
 def prune() -> int:

@@ -15,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from idp import audit, clock, jobs, keys, kv
+from idp import audit, clients, clock, jobs, keys, kv
 from idp.db import committing, db
 from idp.doctor import stores
+from idp.oauth import backchannel
 from tests.cli.conftest import Idp
 from tests.ops.test_server import self_signed
 
@@ -207,6 +208,20 @@ def test_135_a_broken_trail(found: Found, inside: Flask, healthy: None) -> None:
     db.session.execute(sa.text("UPDATE audit_events SET actor = 'somebody' WHERE event = 'server.started'"))
     db.session.commit()
     assert "broken at event" in found(fails=1)["audit"][0]["message"]
+
+
+def test_123_an_application_that_could_not_be_told_of_a_sign_out(found: Found, inside: Flask, healthy: None) -> None:
+    assert states(found()["logout"]) == {"ok"}
+    with committing():
+        metadata = {"client_name": "Claims", "redirect_uris": ["https://claims.example.org/cb"]}
+        clients.create(metadata, client_id="claims")
+        for client_id in ("claims", "removed-since"):
+            db.session.add(backchannel.DeliveryRow(
+                client_id=client_id, sub="u1", sid="s1", cause="logout", outcome="failed", attempts=10,
+                created_at=clock.now(), next_attempt_at=clock.now(), finished_at=clock.now(),
+            ))  # fmt: skip
+    (warning,) = found()["logout"]
+    assert warning["state"] == "warn" and "claims" in warning["remedy"]
 
 
 def test_a_mail_server_that_is_away(found: Found, healthy: None, config_file: Path) -> None:
