@@ -17,6 +17,7 @@ from idp.audit.trail import AuditEvent
 from idp.db import UtcDateTime, db
 
 GENESIS = "0" * 64
+VERSION = 2  # of what a hash covers: 1 left `id` out; events that were sealed so are still read so
 
 
 class AuditHead(db.Model):  # type: ignore[misc,name-defined]
@@ -67,10 +68,11 @@ def lock_head(connection: Connection) -> RowMapping:
     return connection.execute(select(HEAD).with_for_update()).mappings().one()
 
 
-def facts(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what the hash of an event covers, for a row of `audit_events`."""
-    return {
-        "v": 1,
+def facts(row: Mapping[Any, Any], *, version: int = VERSION) -> dict[str, Any]:
+    """Return what the hash of an event covers, for a row of `audit_events`, in the present form or in an older one."""
+    covered = {
+        "v": version,
+        "id": row["id"],
         "seq": row["seq"],
         "event_id": row["event_id"],
         "time": rfc3339(row["time"]),
@@ -88,6 +90,20 @@ def facts(row: Mapping[Any, Any]) -> dict[str, Any]:
         "amr": row["amr"].split(),
         "details": orjson.loads(row["details"]),
     }
+    if version == 1:
+        del covered["id"]
+    return covered
+
+
+def sealed_facts(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the facts of a sealed event in the form in which it was sealed; of one that fits none, in the present form.
+
+    Which form it was is told by the hash and by nothing that could be rewritten beside it.
+    """
+    present = facts(row)
+    older = facts(row, version=1)
+    fits_older = link(row["prev_hash"], present) != row["hash"] == link(row["prev_hash"], older)
+    return older if fits_older else present
 
 
 def link(prev_hash: str, covered: Mapping[str, Any]) -> str:

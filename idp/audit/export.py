@@ -21,7 +21,7 @@ from sqlalchemy.engine import RowMapping
 
 from idp import clock
 from idp.audit import checkpoints
-from idp.audit.chain import EVENTS, GENESIS, HEAD, facts
+from idp.audit.chain import EVENTS, GENESIS, HEAD, sealed_facts
 from idp.audit.checkpoints import PublicKeys, Signer, genuine
 from idp.audit.events import Event
 from idp.audit.ocsf import ocsf
@@ -212,7 +212,7 @@ def _rows(query: Query, upto: int) -> Iterator[RowMapping]:
 
 
 def _json_line(row: RowMapping) -> bytes:
-    return canonical({**facts(row), "prev_hash": row["prev_hash"], "hash": row["hash"]}) + b"\n"
+    return canonical({**sealed_facts(row), "prev_hash": row["prev_hash"], "hash": row["hash"]}) + b"\n"
 
 
 def _ocsf_line(row: RowMapping) -> bytes:

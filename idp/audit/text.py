@@ -121,6 +121,11 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def spaced(words: str) -> str:
+    """Return words with one space between them and none around: the one spelling of `amr`."""
+    return " ".join(words.split())
+
+
 def rfc3339(moment: datetime) -> str:
     """Return UTC time with microseconds, as the chain spells it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

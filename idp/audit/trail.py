@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import clock, crypto, metrics, web
 from idp.audit.events import Event
-from idp.audit.text import clean, details_json
+from idp.audit.text import clean, details_json, spaced
 from idp.db import UtcDateTime, db
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
@@ -108,7 +108,7 @@ def _row(
         "user_agent": _short(seen.user_agent, 512),
         "request_id": _short(seen.request_id, 64),
         "acr": _short(acr),
-        "amr": clean(" ".join(amr), 255),
+        "amr": spaced(clean(" ".join(amr), 255)),
         "details": details_json(details),
     }
 

@@ -1,7 +1,8 @@
 """audit.verify — reads the whole chain and names the first event that does not fit, and why (standards L-6, L-8; attack 135).
 
-What each check catches: the number — a deleted or inserted event; the link — reordering; the hash — an edit; a signed checkpoint — a
-chain that was computed anew; the checkpoint file — a tail that was cut off together with its checkpoints in the database.
+What each check catches: the number — a deleted or inserted event; the link — reordering; the hash — an edit; the one spelling of what
+is stored — an edit that means the same and hides an event from filters; a signed checkpoint — a chain that was computed anew; the
+checkpoint file — a tail that was cut off together with its checkpoints in the database.
 What nothing can catch: events removed before the sealer saw them (a few seconds), and a file and database changed together with
 the private key.
 """
@@ -11,20 +12,24 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import String, func, select, type_coerce
 from sqlalchemy.engine import RowMapping
 
 from idp.audit import checkpoints
-from idp.audit.chain import EVENTS, GENESIS, HEAD, facts, link
+from idp.audit.chain import EVENTS, GENESIS, HEAD, link, sealed_facts
 from idp.audit.checkpoints import PublicKeys, genuine
 from idp.audit.events import Event
+from idp.audit.text import canonical, spaced
 from idp.audit.trail import record
+from idp.db import db
 
 _PAGE = 1000
+_AS_STORED = [type_coerce(column, String).label("time") if column.name == "time" else column for column in EVENTS.c]
 
 
 @dataclass(frozen=True)
@@ -198,10 +203,20 @@ def _report(path: Path | None) -> Report:
 
 
 def _walk_to_the_end(walk: Walk, head: RowMapping, *, after: int) -> None:
+    before = 0
     for row in _sealed(head["seq"], after=after):
-        walk.step(_readable(row), row["prev_hash"], row["hash"])
+        covered = _readable(row)
+        walk.step(covered, row["prev_hash"], row["hash"])
+        if covered["v"] == 1 and not _may_follow(row["id"], before):
+            raise Broken(row["seq"], f"event {row['seq']} was edited after it was sealed: its id is out of order")
+        before = row["id"]
     walk.finish()
     _meets(head, walk)
+
+
+def _may_follow(id_: int, before: int) -> bool:
+    """Judge an id that no hash covers: it counts arrivals, and where there is one writer at a time it only grows."""
+    return id_ > (before if db.engine.dialect.name == "sqlite" else 0)
 
 
 def _broken(walk: Walk, broken: Broken, warnings: tuple[str, ...]) -> Report:
@@ -209,10 +224,30 @@ def _broken(walk: Walk, broken: Broken, warnings: tuple[str, ...]) -> Report:
 
 
 def _readable(row: RowMapping) -> dict[str, Any]:
+    """Return the facts of a sealed event. Raises Broken for what has no meaning, or another spelling than the one that we write."""
     try:
-        return facts(row)
-    except (ValueError, AttributeError):
+        read = {**row, "time": _moment(row["time"])}
+        covered = sealed_facts(read)
+    except (ValueError, TypeError, AttributeError):
         raise Broken(row["seq"], f"event {row['seq']} was edited after it was sealed: it cannot be read") from None
+    spelled = {
+        "time": row["time"] if isinstance(row["time"], datetime) else read["time"].isoformat(timespec="microseconds"),
+        "amr": spaced(row["amr"]),
+        "details": canonical(covered["details"]).decode(),
+    }
+    for name, spelling in spelled.items():
+        if row[name] != spelling:
+            problem = f"event {row['seq']} was edited after it was sealed: {name} is not spelled as we write it"
+            raise Broken(row["seq"], problem)
+    return covered
+
+
+def _moment(stored: Any) -> datetime:
+    """Read a time as the driver gives it: SQLite keeps text, and only that can be spelled in more than one way."""
+    parsed = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
+    if parsed.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return parsed.astimezone(UTC)
 
 
 def _meets(head: RowMapping, walk: Walk) -> None:
@@ -261,7 +296,7 @@ def _unsealed() -> int:
 
 def _sealed(upto: int, *, after: int) -> Iterator[RowMapping]:
     """Yield the numbered events by number, `after` a number; a page is one short transaction."""
-    page = select(EVENTS).where(EVENTS.c.seq.is_not(None)).order_by(EVENTS.c.seq, EVENTS.c.id).limit(_PAGE)
+    page = select(*_AS_STORED).where(EVENTS.c.seq.is_not(None)).order_by(EVENTS.c.seq, EVENTS.c.id).limit(_PAGE)
     while True:
         with checkpoints.reading() as connection:
             rows = connection.execute(page.where(EVENTS.c.seq > after)).mappings().all()

@@ -44,7 +44,8 @@ def test_l_6_each_hash_covers_the_one_before_and_the_canonical_event(app, record
     covered = {
         "acr": None, "actor": None, "address": None, "amr": ["pwd", "otp"], "client_id": None, "details": {"number": 1},
         "event": "login.succeeded", "event_id": entry.event_id, "outcome": "success", "reason": None, "request_id": None,
-        "seq": 2, "sid": None, "subject": "s1", "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "user_agent": None, "v": 1,
+        "id": entry.id, "seq": 2, "sid": None, "subject": "s1", "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "user_agent": None, "v": 2,
     }  # fmt: skip
     independent = json.dumps(covered, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert second["hash"] == hashlib.sha256(bytes.fromhex(first["hash"]) + independent).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from idp import audit, crypto
 from idp.audit import Event, checkpoints
 from idp.audit.chain import EVENTS, facts, link
+from idp.config import settings
 from idp.db import committing, db
 
 
@@ -60,6 +62,53 @@ def test_attack_135_an_edited_event_is_named(app, recorded, attacker, edit):
     report = verified()
     assert (report.ok, report.first_bad_seq) == (False, 5)
     assert "event 5" in report.problem
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        'details = \'{"number":99,"number":4}\'',  # the last one counts, for us; a filter may read the first
+        "details = ' {\"number\":4}'",
+        "details = '{\"n\\u0075mber\":4}'",
+        "amr = 'pwd  otp'",
+        "amr = ' pwd otp'",
+        "id = -7",
+        "id = 1000",
+    ],
+)
+def test_attack_135_an_edit_that_means_the_same_is_named(app, recorded, attacker, edit):
+    recorded(10)
+    attacker(f"UPDATE audit_events SET {edit} WHERE seq = 5".replace(":", "\\:"))  # no bound value
+    report = verified()
+    assert (report.ok, report.first_bad_seq) == (False, 5)
+    assert audit.verify_tail(7).first_bad_seq == 5
+
+
+def seal_as_before(recorded, attacker):
+    """Make a chain whose hashes leave `id` out, as versions before did."""
+    recorded(6)
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER audit_events_no_update ON audit_events")
+    attacker("DELETE FROM audit_checkpoints")
+    rewrite_from(1, version=1)
+    Path(settings().audit.checkpoint_file).unlink()
+
+
+def test_events_that_were_sealed_without_their_id_are_still_believed(app, recorded, attacker):
+    seal_as_before(recorded, attacker)
+    recorded(4)
+    report = verified()
+    assert (report.ok, report.events) == (True, 10), report.problem
+    out = list(audit.export())
+    assert [json.loads(line).get("v") for line in out[:-1]] == [1] * 6 + [2] * 4
+    assert audit.verify_export(out, public_keys=audit.public_keys()).ok
+
+
+def test_attack_135_an_id_that_no_hash_covers_must_be_possible(app, recorded, attacker):
+    seal_as_before(recorded, attacker)
+    attacker("UPDATE audit_events SET id = -7 WHERE seq = 5")
+    assert verified().first_bad_seq == 5
 
 
 def test_attack_135_a_deleted_event_is_named(app, recorded, attacker):
@@ -163,13 +212,13 @@ def test_a_copy_of_the_checkpoint_file_can_be_used(app, recorded, attacker, chec
     assert audit.verify(checkpoint_file=copy).first_bad_seq == 1
 
 
-def rewrite_from(seq):
+def rewrite_from(seq, **form):
     """Compute the chain anew, as somebody can who owns the database but no private key."""
     with db.engine.begin() as connection:
         rows = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq)).mappings().all()
         hash_ = rows[seq - 2]["hash"] if seq > 1 else "0" * 64
         for row in rows[seq - 1 :]:
-            before, hash_ = hash_, link(hash_, facts(row))
+            before, hash_ = hash_, link(hash_, facts(row, **form))
             connection.execute(sa.update(EVENTS).where(EVENTS.c.id == row["id"]).values(prev_hash=before, hash=hash_))
         connection.execute(sa.text("UPDATE audit_head SET hash = :hash"), {"hash": hash_})
 
