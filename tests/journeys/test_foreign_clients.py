@@ -116,7 +116,10 @@ def sign_in(browser: Browser, url: str, person: dict[str, Any], phone: Any, *, s
     return page
 
 
-@pytest.mark.parametrize(("auth_method", "alg"), [("client_secret_basic", "ES256"), ("client_secret_post", "RS256")])
+@pytest.mark.parametrize(
+    ("auth_method", "alg"),
+    [("client_secret_basic", "ES256"), ("client_secret_post", "RS256"), ("client_secret_jwt", "RS256")],
+)
 def test_openid_client_signs_in_refreshes_and_signs_out(demo, phones, browser, openid_client, auth_method, alg):
     facts = demo.facts
     client = register(

@@ -8,7 +8,11 @@ const read = async () => JSON.parse((await lines.next()).value);
 const tell = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 
 const settings = await read();
-const methods = { client_secret_basic: client.ClientSecretBasic, client_secret_post: client.ClientSecretPost };
+const methods = {
+  client_secret_basic: client.ClientSecretBasic,
+  client_secret_post: client.ClientSecretPost,
+  client_secret_jwt: client.ClientSecretJwt,
+};
 const config = await client.discovery(
   new URL(settings.issuer),
   settings.client_id,
