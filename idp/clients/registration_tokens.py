@@ -96,13 +96,21 @@ def create(
     return made, raw_token
 
 
-def spend(raw_token: str) -> InitialAccessToken | None:
-    """Take one use of a token, whoever else is trying; None when it is unknown, used up, expired or revoked."""
-    digest = crypto.digest(raw_token)
-    good = (_INITIAL.c.digest == digest) & (_INITIAL.c.uses_left > 0) & (_INITIAL.c.expires_at > clock.now())
-    if _execute(update(_INITIAL).where(good).values(uses_left=_INITIAL.c.uses_left - 1)).rowcount != 1:
-        return None
-    return _initial(_execute(select(_INITIAL).where(_INITIAL.c.digest == digest)).mappings().one())
+def find_initial(raw_token: str) -> InitialAccessToken | None:
+    """Return a token that is good for another registration now; None when it is unknown, used up, expired or revoked."""
+    row = _execute(select(_INITIAL).where(_good(raw_token))).mappings().one_or_none()
+    return _initial(row) if row is not None else None
+
+
+def spend(raw_token: str) -> bool:
+    """Take one use of a token, whoever else is trying. False when there is none left."""
+    values = {"uses_left": _INITIAL.c.uses_left - 1}
+    return bool(_execute(update(_INITIAL).where(_good(raw_token)).values(values)).rowcount == 1)
+
+
+def _good(raw_token: str) -> Any:
+    mine = _INITIAL.c.digest == crypto.digest(raw_token)
+    return mine & (_INITIAL.c.uses_left > 0) & (_INITIAL.c.expires_at > clock.now())
 
 
 def search() -> list[InitialAccessToken]:

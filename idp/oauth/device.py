@@ -213,6 +213,7 @@ def _count_guess() -> None:
 def _demand(pending: Pending, client: Client) -> authn.Demand:
     return authn.Demand(
         return_to=f"{CONFIRM}?txn={pending.txn}",
+        acr=next((value for value in client.default_acr_values if value in authn.SUPPORTED), None),
         max_age_s=client.default_max_age,
         client_name=client.client_name,
         asked_at=datetime.fromtimestamp(pending.asked_at, UTC),

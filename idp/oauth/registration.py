@@ -14,7 +14,7 @@ import orjson
 from authlib.oauth2 import OAuth2Error
 from flask import Response, request
 
-from idp import audit, clients, limits, web
+from idp import audit, clients, limits, strict_json, web
 from idp.clients import Client, own_metadata, profiles, registration_tokens
 from idp.clients.metadata import InvalidMetadata, known_names
 from idp.clients.own_metadata import Policy
@@ -25,6 +25,7 @@ from idp.errors import BadInput
 from idp.oauth import resources, server, software_statements
 
 OPEN_SCOPES = tuple(scope for scope in resources.IDENTITY_SCOPES if scope != "provider")
+_SPENT = "The initial access token is unknown, used up or expired."
 ATTEMPTS, WINDOW_S = 600, 3600  # registrations, good or bad, of one address
 
 
@@ -47,7 +48,12 @@ class _Door:
 
     actor: str
     scopes: tuple[str, ...]
-    is_open: bool = False
+    raw_token: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Anybody may come this way."""
+        return self.raw_token is None
 
 
 def register() -> Response:
@@ -64,14 +70,14 @@ def manage(client_id: str) -> Response:
     """GET, PUT or DELETE /register/<client_id> (RFC 7592 section 2)."""
     try:
         raw_token = _bearer()
-        registration = registration_tokens.find(client_id, raw_token) if raw_token else None
         client = clients.find(client_id)
+        registration = registration_tokens.find(client_id, raw_token) if raw_token and client else None
         if raw_token is None or registration is None or client is None:
             raise NotAllowed("The registration access token is missing, wrong, or of another client.")
         with db.session.begin_nested():
             return _ACTIONS[request.method](client, registration, raw_token)
     except OAuth2Error as error:
-        return _refuse(error, client_id)
+        return _refuse(error, client_id if clients.find(client_id) else None)
 
 
 def _register() -> Response:
@@ -81,6 +87,8 @@ def _register() -> Response:
     if statement is not None:
         sent |= software_statements.read(statement)
     client, raw_secret = _valid(lambda: clients.create(_taken(sent, _policy(door)), actor=door.actor))
+    if door.raw_token is not None and not registration_tokens.spend(door.raw_token):  # late: no lock is held while
+        raise NotAllowed(_SPENT)  # the sector document is fetched
     raw_token = registration_tokens.bind(client.client_id, scopes=door.scopes)
     said = _described(client, raw_token) | _secret(raw_secret)
     if statement is not None:
@@ -92,13 +100,13 @@ def _door() -> _Door:
     """Say who may register what. Raises NotAllowed (attack 61)."""
     raw_token = _bearer()
     if raw_token is not None:
-        token = registration_tokens.spend(raw_token)
+        token = registration_tokens.find_initial(raw_token)
         if token is None:
-            raise NotAllowed("The initial access token is unknown, used up or expired.")
-        return _Door(f"registration:{token.label}", token.scopes)
+            raise NotAllowed(_SPENT)
+        return _Door(f"registration:{token.label}", token.scopes, raw_token)
     if not settings().oauth.open_registration:
         raise NotAllowed("Registration needs an initial access token; ask the administrators of this server for one.")
-    return _Door("registration:anybody", OPEN_SCOPES, is_open=True)
+    return _Door("registration:anybody", OPEN_SCOPES)
 
 
 # --- management ---------------------------------------------------------------------------------------------------
@@ -113,9 +121,6 @@ def _update(client: Client, registration: Registration, raw_token: str) -> Respo
     """RFC 7592 section 2.2: the whole registration anew; what is left out goes back to its default."""
     sent = _json()
     _must_be_itself(client, sent)
-    fresh = registration_tokens.rotate(client.client_id, raw_token)
-    if fresh is None:
-        raise NotAllowed("The registration access token was replaced meanwhile.")
     present = client.security_profile  # an administrator's to change
     policy = Policy(registration.scopes, _owners(registration.scopes), default_profile=present, profiles=(present,))
     taken = _taken(sent, policy)
@@ -124,6 +129,9 @@ def _update(client: Client, registration: Registration, raw_token: str) -> Respo
         name: value for name, value in (cleared | taken).items() if name not in own_metadata.TRUSTED - {"resources"}
     }
     changed = _valid(lambda: clients.update(client.client_id, changes, actor=f"registration:{client.client_id}"))
+    fresh = registration_tokens.rotate(client.client_id, raw_token)
+    if fresh is None:
+        raise NotAllowed("The registration access token was replaced meanwhile.")
     return server.answer(_described(changed, fresh))
 
 
@@ -156,7 +164,17 @@ def _taken(sent: dict[str, Any], policy: Policy) -> dict[str, Any]:
     fields, problems = own_metadata.taken(sent, policy, known=known_names())
     if problems:
         raise _invalid(InvalidMetadata(problems))
+    if not _can_be_kept(fields):
+        raise InvalidClientMetadata("A text holds NUL or half a character, or a number is too large.")
     return fields
+
+
+def _can_be_kept(fields: dict[str, Any]) -> bool:
+    """Say whether every database can store this; PostgreSQL has no NUL."""
+    try:
+        return rb"\u0000" not in orjson.dumps(fields)
+    except TypeError:
+        return False
 
 
 def _policy(door: _Door) -> Policy:
@@ -188,9 +206,9 @@ def _json() -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise InvalidClientMetadata("The body must be application/json.")
     try:
-        found = orjson.loads(request.get_data())
-    except orjson.JSONDecodeError:
-        raise InvalidClientMetadata("The body is not JSON.") from None
+        found = strict_json.loads(request.get_data())
+    except ValueError:
+        raise InvalidClientMetadata("The body is not JSON, or names a member twice.") from None
     if not isinstance(found, dict):
         raise InvalidClientMetadata("The body must be a JSON object.")
     return found
@@ -219,7 +237,7 @@ def _refuse(error: OAuth2Error, client_id: str | None = None) -> Response:
     told = error.get_error_description()
     audit.record(
         audit.Event.REGISTRATION_REFUSED,
-        client_id=client_id[:64] if client_id else None,
+        client_id=client_id,
         reason=f"{error.error}: {told}"[:500],
     )
     body = {"error": error.error, "error_description": f"{told} (reference {web.context().request_id})"}

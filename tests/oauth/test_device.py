@@ -284,3 +284,10 @@ def test_discovery_names_the_endpoint(client):
     document = client.get("/.well-known/openid-configuration").get_json()
     assert document["device_authorization_endpoint"] == f"{ISSUER}/device_authorization"
     assert GRANT in document["grant_types_supported"]
+
+
+def test_the_least_sign_in_that_the_client_registered_is_owed(make_rp, client, alice, sign_in_as):
+    screen = make_rp(grant_types=["authorization_code", "refresh_token", GRANT], default_acr_values=["urn:idp:acr:2fa"])
+    sign_in_as(alice, acr="urn:idp:acr:1fa")
+    _, answer = question(client, start(screen).user_code)
+    assert answer.status_code == 303 and answer.location.startswith("/login")

@@ -178,6 +178,23 @@ def test_rfc7591_3_2_2_and_attack_69_what_is_refused(register, changes, error):
     assert answer.error_description and answer.response.headers["Cache-Control"] == "no-store"
 
 
+def test_half_a_character_is_refused(client, initial):
+    headers = {"Authorization": f"Bearer {initial()}", "Content-Type": "application/json"}
+    body = json.dumps(METADATA)[:-1] + ', "software_id": "\\ud800"}'
+    answer = client.post("/register", data=body, headers=headers)
+    assert answer.status_code == 400 and answer.get_json()["error"] == "invalid_client_metadata"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"software_id": "a\0b"}, {"contacts": ["a\0@example.org"]}, {"jwks": {"keys": [{"kty": "EC", "x": "\0"}]}}],
+)
+def test_what_no_database_can_keep_is_refused(register, client, changes):
+    assert register(**changes).error == "invalid_client_metadata"
+    assert client.get("/register/%00", headers={"Authorization": "Bearer x"}).status_code == 401
+    assert client.get("/register/%FF%00", headers={"Authorization": "Bearer x%00"}).status_code == 401
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff"])
 def test_what_is_no_object_is_refused(client, initial, body):
     headers = {"Authorization": f"Bearer {initial()}", "Content-Type": "application/json"}
