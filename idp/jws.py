@@ -19,6 +19,7 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
+from idp import strict_json
 from idp.crypto import base64url
 
 MAX_CHARS = 16_384
@@ -194,21 +195,9 @@ def _unbase64(segment: str) -> bytes:
 
 def _json(raw: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(raw, object_pairs_hook=without_doubles, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        found = strict_json.loads(raw)
+    except ValueError:
         raise BadSignature("header and claims must be JSON without repeated members") from None
     if not isinstance(found, dict):
         raise BadSignature("header and claims must be JSON objects")
     return found
-
-
-def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a member twice: two readers could read two things."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member came twice")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

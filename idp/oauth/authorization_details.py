@@ -8,13 +8,13 @@ resource. It is asked about every time: a yes to one payment is not a yes to the
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
 
+from idp import strict_json
 from idp.clients import Client
 from idp.config import settings
 from idp.oauth.errors import quotable
@@ -120,10 +120,11 @@ def _parsed(sent: str | None) -> tuple[Detail, ...]:
     if len(sent) > MAX_CHARS:
         raise InvalidAuthorizationDetails(f"authorization_details is longer than {MAX_CHARS} characters.")
     try:
-        found = json.loads(sent, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise InvalidAuthorizationDetails("authorization_details must be JSON without repeated members.") from None
-    if not isinstance(found, list) or not 0 < len(found) <= MAX_ENTRIES or not _fits(found, MAX_DEPTH):
+        found = strict_json.loads(sent, max_depth=MAX_DEPTH)
+    except ValueError:
+        told = f"without repeated members, of at most {MAX_DEPTH} levels"
+        raise InvalidAuthorizationDetails(f"authorization_details must be JSON {told}.") from None
+    if not isinstance(found, list) or not 0 < len(found) <= MAX_ENTRIES:
         raise InvalidAuthorizationDetails(
             f"authorization_details must be an array of 1 to {MAX_ENTRIES} flat objects (RFC 9396 section 2)."
         )
@@ -142,19 +143,3 @@ def _spoken(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {True: "yes", False: "no", None: "nothing"}[value]
     return str(value)
-
-
-def _fits(value: Any, levels: int) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return children is None or (levels > 0 and all(_fits(child, levels - 1) for child in children))
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member came twice")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -36,6 +36,7 @@ from idp.oauth.params import Params
 
 PROMPTS = ("none", "login", "consent", "select_account")
 MAX_ECHO = 4096  # characters of `state` and `nonce`, which travel back
+MAX_HINT = 320  # characters of `login_hint`: a name or an address
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,8 @@ def _hints(params: Params, client: Client) -> Found:
         hinted = hint.sub if hint is not None and hint.client_id == client.client_id else None
         if hinted is None and "none" in params.words("prompt"):
             raise LoginRequiredError("id_token_hint is not an ID token that this server issued to this client.")
-    return {"hinted_sub": hinted, "login_hint": params.get("login_hint")}
+    login_hint = params.get("login_hint") or ""
+    return {"hinted_sub": hinted, "login_hint": login_hint if 0 < len(login_hint) <= MAX_HINT else None}
 
 
 STEPS: tuple[Step, ...] = (

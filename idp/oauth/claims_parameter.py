@@ -7,11 +7,11 @@ be meant (no JSON, repeated members, too long, too deep) is an error (attack 19)
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
 
+from idp import strict_json
 from idp.oauth import claims
 
 MAX_CHARS = 8192
@@ -44,13 +44,12 @@ def _parsed(sent: str) -> Found:
     if len(sent) > MAX_CHARS:
         raise InvalidRequestError(f"claims is longer than {MAX_CHARS} characters.")
     try:
-        asked = json.loads(sent, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError("claims must be a JSON object without repeated members (OIDC Core 5.5).") from None
+        asked = strict_json.loads(sent, max_depth=MAX_DEPTH)
+    except ValueError:
+        told = f"without repeated members, of at most {MAX_DEPTH} levels"
+        raise InvalidRequestError(f"claims must be a JSON object {told} (OIDC Core 5.5).") from None
     if not isinstance(asked, dict):
         raise InvalidRequestError("claims must be a JSON object (OIDC Core 5.5).")
-    if not _fits(asked, MAX_DEPTH):
-        raise InvalidRequestError(f"claims is nested deeper than {MAX_DEPTH} levels.")
     return asked
 
 
@@ -77,19 +76,3 @@ def _request(wanted: Found | None) -> Found | None:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool)
-
-
-def _fits(value: Any, levels: int) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return children is None or (levels > 0 and all(_fits(child, levels - 1) for child in children))
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> Found:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member came twice")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

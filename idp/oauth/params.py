@@ -19,7 +19,7 @@ from idp.oauth.errors import quotable
 REPEATABLE = ("resource", "audience")  # RFC 8707 section 2, RFC 8693 section 2.1
 FORM = "application/x-www-form-urlencoded"
 
-_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # controls and line ends
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of a pair
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,7 @@ def of_browser() -> Params:
     """Read a request that comes through the browser: the query of a GET, the form of a POST. Raises InvalidRequestError."""
     if request.method != "GET":
         return of_form()
-    try:
-        unquote_to_bytes(request.query_string).decode()
-    except UnicodeDecodeError:
-        raise InvalidRequestError(
-            "The parameters are not UTF-8 text."
-        ) from None  # else `state` would come back changed
+    _check_encoding(request.query_string)
     return read(request.args)
 
 
@@ -60,7 +55,16 @@ def of_form() -> Params:
         raise InvalidRequestError("Parameters belong into the body of the POST; the query string must be empty.")
     if request.mimetype != FORM:
         raise InvalidRequestError(f"The body must be {FORM}.")
+    _check_encoding(request.get_data())
     return read(request.form)
+
+
+def _check_encoding(raw: bytes) -> None:
+    """Werkzeug puts a mark where bytes are no UTF-8; then `state` would come back changed. Raises InvalidRequestError."""
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError("The parameters are not UTF-8 text.") from None
 
 
 def read(source: MultiDict[str, str]) -> Params:
