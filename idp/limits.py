@@ -19,12 +19,15 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from idp import audit, clock, crypto, kv
+from idp import audit, clock, crypto, kv, web
 from idp.config import settings
 from idp.config.schema import Limits
 from idp.errors import TooMany
 
 _MINUTE_MS = 60_000
+VISITS_OF_BROWSER, VISITS_WINDOW_S = 120, 600
+VISITS_OF_ADDRESS = 5  # times the attempts that an address has in a minute
+
 _KEPT_MS = 24 * 3600 * 1000  # an account's counter is forgotten after a day without an attempt
 
 # KEYS: every counter, the account's first if there is one.
@@ -115,6 +118,11 @@ def attempt(scope: str, *, account: str | None, address: str, known_device: bool
     return _charge(scope, windows, _account_key(scope, account, known_device) if account else None, waits_s(rules))
 
 
+def count(scope: str, *, account: str) -> Verdict:
+    """Count one guess on an account alone, beside an `attempt` that was counted under another name of it. Raises kv.Unavailable."""
+    return _charge(scope, [], _account_key(scope, account, known_device=False), waits_s(settings().limits))
+
+
 def clear(scope: str, *, account: str, known_device: bool = False) -> None:
     """Forget the failures of an account after a success with this factor, on this kind of device. Raises kv.Unavailable."""
     kv.client().delete(_account_key(scope, account, known_device))
@@ -126,6 +134,26 @@ def spend(name: str, key: str, *, count: int, window_s: int) -> Verdict:
     The window begins with the first use. For what is not a guess: token requests of a client, recovery mails to a person.
     """
     return _charge(name, [_Window(name, _key(name, "spend", _hidden(key)), count, window_s * 1000)], None, ())
+
+
+def exhausted(name: str, key: str, *, count: int, window_s: int) -> bool:
+    """Say whether `spend` would refuse now, and count nothing. Raises kv.Unavailable."""
+    seen = kv.client().hmget(_key(name, "spend", _hidden(key)), "count", "since")
+    counted, since = (int(value or 0) for value in seen)
+    return counted >= count and abs(clock.milliseconds() - since) < window_s * 1000
+
+
+def visit(name: str) -> None:
+    """Count one thing that we remember for a visitor whom nobody knows yet: a parked request, a sign-in that began.
+
+    So many per browser, so that a tab that goes round in circles stops, and per address, because a stranger has as many browsers as he
+    likes; many people of one house share an address. Raises TooMany, or kv.Unavailable.
+    """
+    seen = web.context()
+    if seen.browser_id:
+        spend(name, f"browser {seen.browser_id}", count=VISITS_OF_BROWSER, window_s=VISITS_WINDOW_S).insist()
+    most = VISITS_OF_ADDRESS * settings().limits.address_per_minute
+    spend(name, f"address {address_bucket(seen.address or '')}", count=most, window_s=60).insist()
 
 
 def waits_s(rules: Limits) -> tuple[int, ...]:

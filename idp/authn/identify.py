@@ -2,6 +2,12 @@
 
 Every failure is the same to whoever tries: same words, same status, same work (C-7, 7.86). Attempts on a name that nobody has are
 counted like any others, and written down only as a keyed digest, for people type passwords into the wrong field (7.133).
+
+A wait that can be seen hangs on the name as it was typed, whether or not somebody has it; or who fails on a username and then tries an
+address would learn whether they belong together (7.86). Guesses under all names of a person are counted beside it, and a refusal by
+this count is shown as a wrong password, without judging the one that was given. So the rightful owner, too, may read that the right
+password is wrong while a stranger is guessing under another name; the page says what helps: to wait, or to choose a new password by
+mail, which ends every wait. On a device where they signed in before, people have one open count of their own and meet none of this.
 """
 
 from __future__ import annotations
@@ -12,9 +18,11 @@ from idp import audit, crypto, limits, users, web
 from idp.authn import device
 from idp.authn.factors import password
 from idp.authn.factors.base import Refused
+from idp.limits import Verdict
 from idp.users import User
 
 SCOPE = "password"
+SILENT_SCOPE = "password:all-names"
 
 
 @dataclass(frozen=True)
@@ -28,30 +36,54 @@ class Known:
 def identify(identifier: str, raw_password: str) -> Known | Refused:
     """Say who this is, under the limits. Raises kv.Unavailable when attempts cannot be counted (7.94)."""
     user = users.find_by_login(identifier)
-    account = user.sub if user else account_of_nobody(identifier)
     known_device = user is not None and device.is_known(user.sub)
-    verdict = limits.attempt(SCOPE, account=account, address=web.context().address or "", known_device=known_device)
-    if not verdict.allowed:
-        return Refused("limited", verdict.retry_after_s)
-    right = password.verify(user, raw_password)
+    seen, silent = _counted(user, identifier, known_device=known_device)
+    if not seen.allowed:
+        return Refused("limited", seen.retry_after_s)
+    right = password.verify(user if silent.allowed else None, raw_password)
+    if not silent.allowed:
+        return _refused(user, "limited", identifier)
     if user is None or not right or not user.is_active:
-        return _refused(user, right=right, account=account)
-    limits.clear(SCOPE, account=account, known_device=known_device)
+        return _refused(user, "account_disabled" if right else "wrong_password", identifier)
+    _forget(user, [identifier], known_device=known_device)
     audit.record(audit.Event.PASSWORD_VERIFIED, subject=user.sub, actor=user.sub, amr=("pwd",))
     return Known(user, password.stamp(user))
 
 
 def account_of_nobody(identifier: str) -> str:
-    """Name the counter of an identifier that belongs to nobody, without keeping the identifier."""
+    """Name the counter of an identifier, without keeping the identifier."""
     return "?" + crypto.mac("identifier", users.canonical_username(identifier))
 
 
-def _refused(user: User | None, *, right: bool, account: str) -> Refused:
+def forgive(user: User) -> None:
+    """End every wait of a person: under each of their names, and the silent one."""
+    _forget(user, [user.username, *user.verified_emails], known_device=False)
+
+
+def _counted(user: User | None, identifier: str, *, known_device: bool) -> tuple[Verdict, Verdict]:
+    """Count a guess; say what may be seen of it, and what may not. The same work for somebody and nobody."""
+    address = web.context().address or ""
+    if user and known_device:
+        return limits.attempt(SCOPE, account=user.sub, address=address, known_device=True), Verdict(True)
+    typed = account_of_nobody(identifier)
+    seen = limits.attempt(SCOPE, account=typed, address=address)
+    silent = limits.count(SILENT_SCOPE, account=user.sub if user else typed) if seen.allowed else Verdict(True)
+    return seen, silent
+
+
+def _forget(user: User, names: list[str], *, known_device: bool) -> None:
+    if known_device:
+        limits.clear(SCOPE, account=user.sub, known_device=True)
+        return
+    for name in names:
+        limits.clear(SCOPE, account=account_of_nobody(name))
+    limits.clear(SILENT_SCOPE, account=user.sub)
+
+
+def _refused(user: User | None, reason: str, identifier: str) -> Refused:
     if user is None:
-        audit.record(
-            audit.Event.LOGIN_FAILED, reason="unknown_identifier", factor="password", identifier_digest=account
-        )
-        return Refused("unknown_identifier")
-    reason = "account_disabled" if right else "wrong_password"
-    audit.record(audit.Event.LOGIN_FAILED, subject=user.sub, reason=reason, factor="password")
+        reason, typed = "unknown_identifier", account_of_nobody(identifier)
+        audit.record(audit.Event.LOGIN_FAILED, reason=reason, factor="password", identifier_digest=typed)
+    else:
+        audit.record(audit.Event.LOGIN_FAILED, subject=user.sub, reason=reason, factor="password")
     return Refused(reason)

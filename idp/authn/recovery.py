@@ -2,7 +2,8 @@
 
 Request: the answer and the work are the same whether or not the account exists (7.86); a link goes to the address that we have verified,
 never to one that somebody typed (7.115). Redeem: the link's token has 256 random bits, its digest lives 15 minutes in Redis, bound to
-the password's stamp; a newer request or a new password kills it (C-32). Finish: a new password under the policy, never a new second
+the password's stamp. Up to three links of a person are alive, so that a stranger's requests spoil none (7.90); all die when one is used
+or the password changes (C-32). Beyond three mails in a quarter of an hour the answer is the same and no mail goes out (7.112). Finish: a new password under the policy, never a new second
 factor (N-25); every session ends; every verified address hears of it (N-26); the person signs in themselves.
 
 Getting back in without the second factor is not possible here: a recovery code takes its place at sign-in.
@@ -26,6 +27,14 @@ MAILS, MAILS_WINDOW_S = 3, 900  # that many to one person
 PATH = "/recover/password/new"
 _NOBODY = "nobody@example.invalid"
 
+_KEEP = kv.Script(
+    """
+    redis.call('LPUSH', KEYS[1], ARGV[1])
+    redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
+    redis.call('EXPIRE', KEYS[1], ARGV[3])
+    """
+)
+
 
 @dataclass(frozen=True)
 class Ticket:
@@ -36,23 +45,19 @@ class Ticket:
     stamp: str
 
 
-def attempt(identifier: str) -> Verdict:
-    """Count a request on its address and on its account, known or not: nobody's mailbox is flooded (7.112)."""
-    verdict = limits.attempt("recovery", account=None, address=web.context().address or "")
-    if not verdict.allowed:
-        return verdict
-    user = users.find_by_login(identifier)
-    account = user.sub if user else identify.account_of_nobody(identifier)
-    return limits.spend("recovery", account, count=MAILS, window_s=MAILS_WINDOW_S)
+def attempt() -> Verdict:
+    """Count a request on its address alone: a limit on an account that could be seen would tell who has which names (7.86)."""
+    return limits.attempt("recovery", account=None, address=web.context().address or "")
 
 
 def request_password(identifier: str) -> None:
     """Mail a link to the person's primary verified address, if there is such a person; do the same work if not."""
-    user = _reachable(users.find_by_login(identifier))
+    found = users.find_by_login(identifier)
+    user = _within_limit("recovery:password", _reachable(found), identifier)
     raw_token = _issue(user)
     link = f"{settings().server.issuer}{PATH}?token={raw_token}"
     _mail_or_pretend(user, "recovery", link=link, minutes=TOKEN_S // 60)
-    _record(audit.Event.RECOVERY_REQUESTED, user, identifier)
+    _record(audit.Event.RECOVERY_REQUESTED, user, found, identifier)
 
 
 def request_username(email: str) -> None:
@@ -60,21 +65,21 @@ def request_username(email: str) -> None:
     found = users.find_by_login(email)
     typed = users.canonical_username(email)
     theirs = found is not None and any(users.canonical_username(one) == typed for one in found.verified_emails)
-    user = _reachable(found if theirs else None)
+    user = _within_limit("recovery:username", _reachable(found if theirs else None), email)
     _mail_or_pretend(user, "username_reminder")
-    _record(audit.Event.USERNAME_REMINDED, user, email)
+    _record(audit.Event.USERNAME_REMINDED, user, found, email)
 
 
 def find(raw_token: str) -> Ticket | None:
-    """Say whose a token is, if it is the newest one and the password has not changed since. Spends nothing (7.118)."""
+    """Say whose a token is, if it is a live one and the password has not changed since. Spends nothing (7.118)."""
     digest = crypto.digest(raw_token) if 0 < len(raw_token) <= 64 and raw_token.isascii() else ""
     kept = kv.client().get(_token_key(digest)) if digest else None
     if not kept:
         return None
     told: dict[str, str] = json.loads(str(kept))
     user = users.find_by_sub(told["sub"])
-    newest = kv.client().get(_newest_key(told["sub"]))
-    if user is None or not user.is_active or newest != digest or password.stamp(user) != told["stamp"]:
+    live = kv.client().lrange(_live_key(told["sub"]), 0, -1)
+    if user is None or not user.is_active or digest not in live or password.stamp(user) != told["stamp"]:
         return None
     return Ticket(user, digest, told["stamp"])
 
@@ -87,7 +92,8 @@ def finish(ticket: Ticket, raw_password: str) -> bool:
     user = ticket.user
     db.session.refresh(user, with_for_update=True)  # a sign-in with the old password is over, or starts over
     password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=ticket.stamp)
-    limits.clear(identify.SCOPE, account=user.sub)
+    kv.client().delete(_live_key(user.sub))
+    identify.forgive(user)
     sessions.end_all(user.sub, cause="password_reset")
     audit.record(audit.Event.RECOVERY_COMPLETED, subject=user.sub, actor=user.sub)
     notices.tell(user, "password_changed")
@@ -98,13 +104,19 @@ def _reachable(user: User | None) -> User | None:
     return user if user and user.is_active and user.email else None
 
 
+def _within_limit(name: str, user: User | None, identifier: str) -> User | None:
+    """Count a mail to a person, and make nobody of them when it would be one too many. Nobody is counted too: the same work."""
+    account = user.sub if user else identify.account_of_nobody(identifier)
+    return user if limits.spend(name, account, count=MAILS, window_s=MAILS_WINDOW_S).allowed else None
+
+
 def _issue(user: User | None) -> str:
-    """Make a token; the person's earlier ones die. For nobody the same writes are made, and lead nowhere."""
+    """Make a token beside the person's earlier ones; of more than three the oldest dies. For nobody the writes lead nowhere."""
     raw_token = crypto.random_token()
     digest, sub = crypto.digest(raw_token), user.sub if user else f"?{crypto.random_token(24)}"
     told = json.dumps({"sub": sub, "stamp": password.stamp(user) if user else ""})
     kv.client().set(_token_key(digest), told, ex=TOKEN_S)
-    kv.client().set(_newest_key(sub), digest, ex=TOKEN_S)
+    _KEEP([_live_key(sub)], [digest, MAILS, TOKEN_S])
     return raw_token
 
 
@@ -118,17 +130,18 @@ def _mail_or_pretend(user: User | None, template: str, **values: object) -> None
             savepoint.rollback()
 
 
-def _record(event: audit.Event, user: User | None, identifier: str) -> None:
-    if user is None:
-        digest = identify.account_of_nobody(identifier)
-        audit.record(event, outcome="failure", reason="nobody_to_write_to", identifier_digest=digest)
-    else:
+def _record(event: audit.Event, user: User | None, found: User | None, identifier: str) -> None:
+    if user is not None:
         audit.record(event, subject=user.sub)
+        return
+    digest = identify.account_of_nobody(identifier)
+    reason = "no_mail_sent" if _reachable(found) else "nobody_to_write_to"
+    audit.record(event, outcome="failure", reason=reason, identifier_digest=digest)
 
 
 def _token_key(digest: str) -> str:
     return kv.key("recovery", "token", digest)
 
 
-def _newest_key(sub: str) -> str:
+def _live_key(sub: str) -> str:
     return kv.key("recovery", "of", sub)

@@ -88,7 +88,7 @@ def _refused(template: str, identifier: str) -> Response | None:
     """Return the page that says what is in the way: an empty field, or a wait; None when nothing is."""
     if not identifier:
         return web.page(template, 400, sent=False, error=EMPTY)
-    verdict = recovery.attempt(identifier)
+    verdict = recovery.attempt()
     if verdict.allowed:
         return None
     response = web.page(template, 429, sent=False, error=WAIT, retry_after_s=verdict.retry_after_s)

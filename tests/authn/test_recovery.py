@@ -136,12 +136,28 @@ def test_attack_110_a_link_works_once(app: Flask, user: User, mailbox) -> None:
     assert password.verify(user, NEW_PASSWORD)
 
 
-def test_attack_110_an_older_link_dies_with_a_newer_one(app: Flask, user: User, mailbox) -> None:
+def test_attack_90_a_strangers_requests_spoil_no_link_and_lock_nobody_out(app: Flask, user: User, mailbox) -> None:
+    ask(app)
+    for _ in range(5):
+        assert "on its way" in ask(app).answer.text
+    links = [link_of(mail) for mail in mailbox()]
+    assert len(links) == 3
+    assert all("Choose a new password" in browser(app).get(link).answer.text for link in links)
+
+
+def test_attack_110_one_used_link_ends_the_others(app: Flask, user: User, mailbox) -> None:
     ask(app)
     ask(app)
-    older, newer = (link_of(mail) for mail in mailbox())
-    assert "no longer works" in browser(app).get(older).answer.text
-    assert "Choose a new password" in browser(app).get(newer).answer.text
+    older, newer = (browser(app).get(link_of(mail)) for mail in mailbox())
+    assert older.post(new_password=NEW_PASSWORD).place == "/recover/password/done"
+    assert "no longer works" in newer.post(new_password="Yet-Another-Kettle-93-Lamp").answer.text
+    assert "no longer works" in browser(app).get(link_of(mailbox()[1])).answer.text
+
+
+def test_attack_110_of_more_than_three_live_links_the_oldest_dies(app: Flask, user: User) -> None:
+    with app.test_request_context():
+        tokens = [recovery._issue(user) for _ in range(4)]
+        assert [recovery.find(token) is not None for token in tokens] == [False, True, True, True]
 
 
 def test_attack_110_a_link_dies_when_the_password_changes(app: Flask, user: User, mailbox) -> None:
@@ -174,8 +190,10 @@ def test_attack_110_of_20_threads_with_one_token_one_replaces_the_password(app: 
 def test_c32_the_token_itself_is_not_in_redis(app: Flask, user: User, mailbox) -> None:
     ask(app)
     token = link_of(mailbox()[-1]).partition("token=")[2]
-    kept = [f"{key}={kv.client().get(key)}" for key in kv.client().keys(kv.key("recovery", "*"))]
-    assert kept and not any(token in one for one in kept)
+    keys = kv.client().keys(kv.key("recovery", "*"))
+    kept = [f"{key}={kv.client().lrange(key, 0, -1)}" for key in keys if kv.client().type(key) == "list"]
+    kept += [f"{key}={kv.client().get(key)}" for key in keys if kv.client().type(key) == "string"]
+    assert len(kept) == 2 and not any(token in one for one in kept)
 
 
 @pytest.mark.parametrize("forged", ["", "x", "x" * 43, "ü" * 20, "x" * 5000])
@@ -192,19 +210,29 @@ def test_a_new_password_must_keep_the_policy_and_the_link_survives_a_bad_one(app
     assert here.post(new_password=NEW_PASSWORD).place == "/recover/password/done"
 
 
-def test_attack_112_a_mailbox_is_not_flooded_and_nobody_learns_whose_it_is(app: Flask, user: User, mailbox) -> None:
-    for name in ("alice", "nobody"):
-        assert [ask(app, name).answer.status_code for _ in range(4)] == [200, 200, 200, 429]
+def test_attack_112_a_mailbox_is_not_flooded_and_nobody_learns_whose_it_is(
+    app: Flask, user: User, mailbox, travel
+) -> None:
+    for name in ("alice", "nobody", "alice@example.org"):
+        assert [ask(app, name).answer.status_code for _ in range(4)] == [200] * 4, "attack 86: no limit can be seen"
     assert len(mailbox()) == 3
+    for _ in range(4):
+        remind(app, "alice@example.org")
+    assert len(mailbox()) == 6
+    travel(901)
+    ask(app)
+    assert len(mailbox()) == 7
 
 
 def test_recovery_lifts_the_wait_on_the_password_and_on_nothing_else(app: Flask, user: User, mailbox) -> None:
     for _ in range(6):
         locked = browser(app).open().give_password("alice", "guess")
     assert locked.answer.status_code == 429
+    browser(app).open().give_password("alice@example.org", "guess")
     ask(app)
     here = browser(app).get(link_of(mailbox()[-1])).post(new_password=NEW_PASSWORD)
     assert here.open().give_password("alice", NEW_PASSWORD).place == "/login/totp"
+    assert browser(app).open().give_password("alice@example.org", NEW_PASSWORD).place == "/login/totp"
 
 
 def test_attack_71_recovery_forms_need_our_token(app: Flask) -> None:

@@ -9,11 +9,11 @@ import time
 import pytest
 from flask import Flask
 
-from idp import audit, kv, sessions, users
+from idp import audit, kv, limits, sessions, users
 from idp.authn import flow
 from idp.authn.assurance import TWO_FACTORS
 from idp.authn.factors import password, recovery_code, totp
-from idp.authn.identify import identify
+from idp.authn.identify import SILENT_SCOPE, identify
 from idp.db import db
 from tests.authn.signing_in import (
     NEW_PASSWORD,
@@ -29,6 +29,7 @@ from tests.authn.signing_in import (
 from tests.conftest import in_threads
 
 SECRET = new_secret()
+GENEROUS = {"account_free_attempts": 10_000, "address_per_minute": 10_000, "network_per_minute": 10_000}
 
 
 @pytest.fixture
@@ -180,10 +181,55 @@ def test_attack_100_codes_run_into_a_wait_that_survives_a_new_sign_in(app: Flask
 
 def test_attack_91_failures_of_all_spellings_count_together(app: Flask) -> None:
     make_person()
-    names = ("alice", "ALICE", "Ａlice", " alice ", "alice@example.org")
+    names = ("alice", "ALICE", "Ａlice", " alice ", "aLice")
     statuses = [browser(app).open().give_password(name, "wrong").answer.status_code for name in names]
     assert statuses == [401] * 5
     assert browser(app).open().give_password("Alice", PASSWORD).answer.status_code == 429
+
+
+def test_attack_91_guesses_under_all_names_of_a_person_count_together(app: Flask, travel, audit_trail) -> None:
+    make_person(secret=SECRET)
+    for number in range(5):
+        browser(app).open().give_password(("alice", "alice@example.org")[number % 2], "wrong")
+    refused = browser(app).open().give_password("alice@example.org", PASSWORD)
+    assert refused.answer.status_code == 401 and "not right" in refused.answer.text, "the right one is not judged"
+    assert "limit.exceeded" in audit_trail
+    travel(31)
+    assert browser(app).open().give_password("alice@example.org").place == "/login/totp"
+    assert browser(app).open().give_password("alice", "wrong").answer.status_code == 401, "success forgets"
+
+
+def test_attack_86_waits_do_not_tell_which_address_belongs_to_which_name(app: Flask) -> None:
+    make_person()
+    seen = []
+    for pair in (("alice", "alice@example.org"), ("zz-1001", "zz-1001@example.org")):
+        pages = [
+            failed_page(browser(app).open().give_password(name, "wrong")) for name in (pair[0],) * 6 + (pair[1],) * 6
+        ]
+        seen.append([(status, re.sub(r"\d+ seconds", "", text)) for status, text in pages])
+    assert seen[0] == seen[1]
+    assert [status for status, _ in seen[0]] == [401] * 5 + [429] + [401] * 5 + [429]
+
+
+def test_attack_86_the_silent_wait_takes_the_time_of_a_wrong_password(make_app, sqlite_url: str) -> None:
+    """Three kinds of refusal in turns: an ordinary wrong password, nobody, and an account that waits silently."""
+    app = make_app(sqlite_url, passwords={"bcrypt_cost": 8}, limits=GENEROUS)
+    with app.app_context():
+        for name in ("alice", "waits"):
+            make_person(name)
+        waiting = users.find_by_login("waits")
+        assert waiting
+        kv.client().hset(limits._account_key(SILENT_SCOPE, waiting.sub, False), "until", 2**52)
+        spent: dict[str, list[float]] = {"alice": [], "waits": [], "nobody": []}
+        for _ in range(25):
+            for name, times in spent.items():
+                began = time.perf_counter()
+                with app.test_request_context():
+                    identify(name, "Wrong-Horse-42-Battery")
+                times.append(time.perf_counter() - began)
+                db.session.rollback()
+        alice, waits, nobody = (statistics.median(times[5:]) for times in spent.values())
+        assert 0.6 < waits / alice < 1.6 and 0.6 < waits / nobody < 1.6, (alice, waits, nobody)
 
 
 def test_attack_90_a_stranger_does_not_lock_a_person_out_of_a_known_device(app: Flask) -> None:
@@ -441,8 +487,7 @@ def test_help_says_what_a_password_needs_and_which_browsers_work(app: Flask) -> 
 
 
 def test_c7_the_time_of_a_failure_does_not_tell_who_exists(make_app, sqlite_url: str) -> None:
-    generous = {"account_free_attempts": 10_000, "address_per_minute": 10_000, "network_per_minute": 10_000}
-    app = make_app(sqlite_url, passwords={"bcrypt_cost": 8}, limits=generous)
+    app = make_app(sqlite_url, passwords={"bcrypt_cost": 8}, limits=GENEROUS)
 
     def once(identifier: str) -> float:
         started = time.perf_counter()
