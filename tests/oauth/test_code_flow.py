@@ -152,6 +152,33 @@ def test_attack_26_a_code_is_bound_to_its_client(rp, make_rp, signed_in):
     assert other.redeem(rp.code()).error == "invalid_grant"
 
 
+def test_attack_26_another_client_s_attempt_burns_nothing(rp, make_rp, signed_in, audit_trail):
+    code, stranger = rp.code(), make_rp()
+    assert stranger.redeem(code).error == "invalid_grant"
+    answer = rp.redeem(code)
+    assert answer.status == 200 and "code.replayed" not in audit_trail
+    assert stranger.redeem(code).error == "invalid_grant"
+    assert rp.refresh(answer.refresh_token).status == 200
+
+
+def test_attack_26_the_right_client_has_one_call(rp, make_rp, signed_in, audit_trail):
+    for wrong in ({"code_verifier": "w" * 43}, {"redirect_uri": "https://rp.example.org/other"}):
+        code = rp.code()
+        assert rp.redeem(code, **wrong).error == "invalid_grant"
+        assert rp.redeem(code).error == "invalid_grant"
+
+
+@pytest.mark.parametrize("record", [b"{", b"[]", b"7", b'{"client_id": "?"}'])
+def test_attack_26_half_a_record_is_no_code(rp, signed_in, app, record):
+    from idp import kv
+    from idp.oauth import codes
+
+    raw_code = rp.code()
+    kv.client().set(codes._keys(raw_code)[0], record.replace(b"?", rp.client.client_id.encode()))
+    answer = rp.redeem(raw_code)
+    assert (answer.status, answer.error) == (400, "invalid_grant")
+
+
 def test_a_code_is_good_for_one_call_even_one_that_fails(rp, signed_in):
     code = rp.code()
     assert rp.redeem(code, code_verifier="w" * 43).error == "invalid_grant"
