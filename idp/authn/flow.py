@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from idp import clock, crypto, kv, web
+from idp import clock, crypto, kv, limits, web
 from idp.authn import assurance
 from idp.authn.assurance import Demand
 from idp.sessions import SsoSession
@@ -22,6 +22,7 @@ from idp.sessions import SsoSession
 IDLE_S = 600
 ABSOLUTE_S = 1800
 FRESH_S = 300  # what a person proved this recently need not be proved again for an errand
+PROOF_S = 60  # nor before a new factor or new recovery codes; beyond, an unattended screen would be enough (ASVS 6.2.3)
 
 _SAVE = kv.Script(
     """
@@ -58,7 +59,8 @@ class LoginFlow:
 
 
 def begin(demand: Demand, *, notice: str | None = None) -> LoginFlow:
-    """Start a flow for this browser, with nothing proved yet."""
+    """Start a flow for this browser, with nothing proved yet. Raises TooMany for too many in a short time (attack 141)."""
+    limits.visit("login_flow")
     now = clock.now()
     flow = LoginFlow(
         id=crypto.random_token(),

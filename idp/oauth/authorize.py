@@ -255,12 +255,13 @@ def _read(params: Params) -> AuthorizationRequest | Refused:
     except Refused as refused:
         return refused
     except Unproven as unproven:
-        refusals.record(
+        verdict = refusals.record(
             audit.Event.AUTHORIZATION_DENIED,
             reason=unproven.public,
-            asked_client=(params.get("client_id") or "")[:64],
+            asked_client=refusals.named(params.get("client_id")) or "",
             asked_redirect_uri=(params.get("redirect_uri") or "")[:200],
         )
+        verdict.insist()
         raise
 
 

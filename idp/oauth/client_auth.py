@@ -16,12 +16,13 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 
 from idp import audit, clients, limits, web
 from idp.clients import Client, profiles
-from idp.oauth import client_assertion
+from idp.oauth import client_assertion, refusals
 from idp.oauth.errors import TooManyFailures
 from idp.oauth.params import Params
 
 METHODS = (*profiles.SECRET_METHODS, profiles.PRIVATE_KEY_JWT, profiles.PUBLIC)  # what discovery advertises
 FAILURES, WINDOW_S = 30, 60  # per client and address, before the answer is 429
+_FAILURES = "client_authentication"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,13 @@ def authenticate(params: Params, authorization: str | None) -> Client:
     """
     presented = _presented(params, authorization)
     client = clients.find(presented.client_id) if presented.client_id else None
+    if client is not None and presented.method != profiles.PUBLIC:
+        _check_patience(client)
     problem = _problem(presented, client)
     if client is None or problem:
-        raise _rejected(presented, problem or "The client is not registered, or named itself wrongly.")
+        raise _rejected(presented, client, problem or "The client is not registered, or named itself wrongly.")
+    if not client.is_public:
+        refusals.prove(client.client_id)
     return client
 
 
@@ -104,13 +109,29 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
     return None
 
 
-def _rejected(presented: Presented, problem: str) -> OAuth2Error:
-    """Count the failure and write it down; a secret of 256 bits cannot be guessed, but whoever tries should be seen."""
-    client_id = (presented.client_id or "")[:64]
-    verdict = limits.spend(
-        "client_authentication", f"{client_id} {web.context().address}", count=FAILURES, window_s=WINDOW_S
-    )
-    if not verdict.allowed:
-        return TooManyFailures(verdict.retry_after_s)
-    audit.record(audit.Event.CLIENT_REJECTED, client_id=client_id or None, reason=problem, method=presented.method)
-    return InvalidClientError(problem, status_code=401)
+def _check_patience(client: Client) -> None:
+    """Refuse before anything is judged while one client at one address fails too often; a right secret is no exception, else the
+    answer would tell it from a wrong one (attack 41). Elsewhere the client is served as ever. Raises TooManyFailures."""
+    key = _failures_of(client)
+    if limits.exhausted(_FAILURES, key, count=FAILURES, window_s=WINDOW_S):
+        verdict = limits.spend(_FAILURES, key, count=FAILURES, window_s=WINDOW_S)  # writes it down, once per window
+        if not verdict.allowed:
+            raise TooManyFailures(verdict.retry_after_s)
+
+
+def _rejected(presented: Presented, client: Client | None, problem: str) -> OAuth2Error:
+    """Count the failure, then say so and write it down: a secret of 256 bits cannot be guessed, but whoever tries should be seen.
+
+    Counting is one atomic step before the answer: of any number of guesses at once, so many learn that they were wrong.
+    """
+    if client is not None:
+        verdict = limits.spend(_FAILURES, _failures_of(client), count=FAILURES, window_s=WINDOW_S)
+        if not verdict.allowed:
+            return TooManyFailures(verdict.retry_after_s)
+    named = refusals.named((presented.client_id or "")[:200])
+    verdict = refusals.record(audit.Event.CLIENT_REJECTED, client_id=named, reason=problem, method=presented.method)
+    return InvalidClientError(problem, status_code=401) if verdict.allowed else TooManyFailures(verdict.retry_after_s)
+
+
+def _failures_of(client: Client) -> str:
+    return f"{client.client_id} {limits.address_bucket(web.context().address or '')}"

@@ -13,7 +13,7 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Response, request
 
-from idp import audit, clock, crypto, kv
+from idp import audit, clock, crypto, kv, limits
 from idp.clients import Client
 from idp.oauth import authorization_request, client_auth, once, params, request_object, server
 from idp.oauth.authorization_request import Refused
@@ -39,6 +39,8 @@ def respond() -> Response:
     try:
         sent = params.of_form()
         client = client_auth.authenticate(sent, request.headers.get("Authorization"))
+        if client.is_public:
+            limits.visit("pushed_request")
         if sent.get("request_uri"):
             raise InvalidRequestError("request_uri has no place in a pushed request (RFC 9126 section 2.1).")
         request_uri = _keep(_checked(sent, client), client)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from authlib.oauth2 import OAuth2Error
 
-from idp import clock, crypto, kv, web
+from idp import clock, crypto, kv, limits, web
 from idp.config import settings
 from idp.errors import IdpError
 from idp.oauth.authorization_request import AuthorizationRequest, Refused, ReplyTo
@@ -41,7 +41,8 @@ class Parked:
 
 
 def park(what: AuthorizationRequest | Refused, *, asked_at: float, browser: str | None) -> Parked:
-    """Keep a request or a refusal and give it a name."""
+    """Keep a request or a refusal and give it a name. Raises TooMany for a browser or address with too many of them (attack 141)."""
+    limits.visit("parked_request")
     kept = {"request": what} if isinstance(what, AuthorizationRequest) else {"refusal": what}
     parked = Parked(crypto.random_token(24), asked_at, browser, **kept)
     save(parked)

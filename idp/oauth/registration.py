@@ -22,7 +22,7 @@ from idp.clients.registration_tokens import Registration
 from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput
-from idp.oauth import resources, server, software_statements
+from idp.oauth import refusals, resources, server, software_statements
 
 OPEN_SCOPES = tuple(scope for scope in resources.IDENTITY_SCOPES if scope != "provider")
 _SPENT = "The initial access token is unknown, used up or expired."
@@ -235,11 +235,12 @@ def _secret(raw_secret: str | None) -> dict[str, Any]:
 def _refuse(error: OAuth2Error, client_id: str | None = None) -> Response:
     """Answer an error (RFC 7591 section 3.2.2) and write it down."""
     told = error.get_error_description()
-    audit.record(
+    verdict = refusals.record(
         audit.Event.REGISTRATION_REFUSED,
         client_id=client_id,
         reason=f"{error.error}: {told}"[:500],
     )
+    verdict.insist()
     body = {"error": error.error, "error_description": f"{told} (reference {web.context().request_id})"}
     if error.status_code != 401:
         return server.answer(body, status=400)

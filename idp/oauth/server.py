@@ -17,7 +17,7 @@ from flask import Response, request
 
 from idp import audit, clients, web
 from idp.clients import Client
-from idp.oauth import client_auth, params, refusals, tokens
+from idp.oauth import client_auth, params, refusals, reuse, tokens
 from idp.oauth.errors import CodeReplayed, RefreshTokenReused, TooManyFailures
 from idp.oauth.grants import GRANTS
 from idp.oauth.params import Params
@@ -104,12 +104,16 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
 def refuse(error: OAuth2Error, sent: Params) -> Response:
     """Answer an error (RFC 6749 section 5.2) and write it down. The refusal is a fact: what it revokes stays revoked."""
-    if isinstance(error, CodeReplayed | RefreshTokenReused):
+    if isinstance(error, CodeReplayed):
         tokens.revoke_family(error.family_id, because=str(error.event))
         audit.record(error.event, client_id=_client_id(sent), family=error.family_id)
+    if isinstance(error, RefreshTokenReused):
+        reuse.stop(error.family_id)
     if not isinstance(error, InvalidClientError | TooManyFailures):  # client_auth and limits wrote those down
         told = f"{error.error}: {error.get_error_description()}"
-        refusals.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
+        verdict = refusals.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
+        if not verdict.allowed:
+            error = TooManyFailures(verdict.retry_after_s)
     description = f"{error.get_error_description()} (reference {web.context().request_id})"
     body = {"error": error.error, "error_description": description}
     return answer(body, status=error.status_code or 400, headers=_headers(error))
@@ -133,5 +137,4 @@ def answer(body: Any, *, status: int = 200, headers: Any = ()) -> Response:
 
 def _client_id(sent: Params) -> str | None:
     """The client as far as the request tells: good enough for a search in the audit, never for a decision."""
-    named = sent.get("client_id") or (request.authorization.username if request.authorization else None)
-    return named[:64] if named else None
+    return refusals.named(sent.get("client_id") or (request.authorization.username if request.authorization else None))

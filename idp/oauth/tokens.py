@@ -260,7 +260,9 @@ def find(raw_token: str) -> RefreshToken | None:
 def rotate(token: RefreshToken) -> str:
     """Put a new refresh token in the place of this one, for whoever comes first (RFC 9700 section 4.14.2).
 
-    Everybody after that raises RefreshTokenReused; the caller revokes the family.
+    Everybody after that raises RefreshTokenReused; the caller revokes the family. There is no grace period in which a replaced
+    token still works, not even for a client that lost the answer on the way: a thief who is fast would have it too, and twenty
+    parallel uses must have one success (attacks 53, 56; docs/decisions.md).
     """
     if _execute(_ROTATE, {"sent": token.digest, "now": clock.now()}).rowcount != 1:
         raise RefreshTokenReused(token.family.id)

@@ -43,6 +43,7 @@ FOR_PROGRAMS = (
     "oauth.register",
     "oauth.registered",
 )
+PATHS_FOR_PROGRAMS = ("/token", "/introspect", "/revoke", "/par", "/device_authorization", "/register", "/userinfo")
 
 
 @protocol.get("/authorize")
@@ -205,6 +206,13 @@ def signed_out() -> Response:
 def check_session() -> Response:
     """Session Management 1.0 section 3.2, where it is switched on."""
     return session_management.frame()
+
+
+@protocol.before_app_request
+def _know_the_program() -> None:
+    """A wrong method leads to no endpoint, and is told in the same language as everything else there (attack 85)."""
+    if request.path in PATHS_FOR_PROGRAMS:
+        web.answer_json()
 
 
 @protocol.before_request
