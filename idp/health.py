@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from flask import Blueprint, Flask, Response, jsonify, request
+from redis.exceptions import ConnectionError, TimeoutError
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp import crypto, jobs, keys, kv, metrics, web
@@ -19,6 +20,8 @@ from idp.errors import NotFound
 
 log = logging.getLogger(__name__)
 views = Blueprint("health", __name__)
+
+PROBE_S = 10
 
 
 def install(app: Flask) -> None:
@@ -66,12 +69,17 @@ def database_answers() -> str:
 
 
 def redis_answers() -> str:
-    """Ask Redis for a PONG."""
+    """Write and delete a key: a Redis that is full or read-only answers a PONG, and cannot keep a sign-in."""
+    probe = kv.key("ready", crypto.random_token(8))
     try:
-        kv.client().ping()
-    except kv.RedisError as error:
+        kv.client().set(probe, "1", ex=PROBE_S)
+        kv.client().delete(probe)
+    except (ConnectionError, TimeoutError) as error:
         log.error("Redis is not ready: %s", error)
         return "unreachable"
+    except kv.RedisError as error:
+        log.error("Redis takes no writes: %s", error)
+        return "takes no writes"
     return "ok"
 
 

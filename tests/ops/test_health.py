@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from idp import keys
+from idp import keys, kv
 from idp.db import db, downgrade
 
 
@@ -45,6 +45,28 @@ def test_readyz_names_what_is_away_and_tells_no_secrets(make_app: Callable[..., 
     assert answer.json["checks"] == {"database": "unreachable", "redis": "unreachable", "keys": "unknown"}
     assert b"s3cret" not in answer.data
     assert b"127.0.0.1" not in answer.data
+
+
+@pytest.mark.parametrize(
+    "setting", [{"maxmemory": "1", "maxmemory-policy": "noeviction"}, {"min-replicas-to-write": "1"}]
+)
+def test_attack_94_a_redis_that_takes_no_writes_is_not_ready(client: FlaskClient, setting: dict[str, str]) -> None:
+    """It is full, or lost its replicas: it answers a PONG and keeps no sign-in."""
+    server = kv.client()
+    before = {name: str(server.config_get(name)[name]) for name in setting}
+    try:
+        for name, value in setting.items():
+            server.config_set(name, value)
+        assert server.ping()
+        answer = client.get("/readyz")
+    finally:
+        for name, value in before.items():
+            server.config_set(name, value)
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["checks"]["redis"] == "takes no writes"
+    assert client.get("/readyz").json["checks"]["redis"] == "ok"  # type: ignore[index]
+    assert not list(server.scan_iter(kv.key("ready:*")))
 
 
 def test_readyz_says_that_migrations_are_behind(client: FlaskClient) -> None:
