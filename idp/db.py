@@ -94,6 +94,7 @@ def install(app: Flask, settings: Settings) -> None:
             path = Path(url.database).resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
             url = url.set(database=str(path))
+            options["max_overflow"] = -1  # whoever holds the write lock must never wait for a second connection
         options["connect_args"] = {"timeout": settings.database.busy_timeout_s}
     else:
         options |= {"pool_size": settings.database.pool_size, "max_overflow": settings.server.threads + 2}
