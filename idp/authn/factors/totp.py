@@ -116,7 +116,11 @@ def confirm(user: User, pending_id: str, code: str) -> bool:
 def bind(
     user: User, secret_base32: str, *, actor: str | None, label: str = "Authenticator app", last_step: int = 0
 ) -> TotpAuthenticator:
-    """Give a person an authenticator with a known secret: after its first code, or from provisioning."""
+    """Give a person an authenticator with a known secret: after its first code, or from provisioning.
+
+    Raises ValueError for a secret below 112 bits (RFC 4226 section 4): no code of it could be checked later.
+    """
+    code_at(secret_base32, 0)
     public_id = crypto.uuid7()
     bound_now = TotpAuthenticator(
         user_id=user.id,
