@@ -25,8 +25,8 @@ from idp.config.schema import Limits
 from idp.errors import TooMany
 
 _MINUTE_MS = 60_000
-VISITS_OF_BROWSER, VISITS_WINDOW_S = 120, 600
-VISITS_OF_ADDRESS = 5  # times the attempts that an address has in a minute
+VISITS_OF_BROWSER, VISITS_WINDOW_S = 2, 600  # these two: times the attempts that an address has in a minute
+VISITS_OF_ADDRESS = 5  # in a minute
 
 _KEPT_MS = 24 * 3600 * 1000  # an account's counter is forgotten after a day without an attempt
 
@@ -149,11 +149,12 @@ def visit(name: str) -> None:
     So many per browser, so that a tab that goes round in circles stops, and per address, because a stranger has as many browsers as he
     likes; many people of one house share an address. Raises TooMany, or kv.Unavailable.
     """
-    seen = web.context()
+    seen, usual = web.context(), settings().limits.address_per_minute
     if seen.browser_id:
-        spend(name, f"browser {seen.browser_id}", count=VISITS_OF_BROWSER, window_s=VISITS_WINDOW_S).insist()
-    most = VISITS_OF_ADDRESS * settings().limits.address_per_minute
-    spend(name, f"address {address_bucket(seen.address or '')}", count=most, window_s=60).insist()
+        most = VISITS_OF_BROWSER * usual
+        spend(name, f"browser {seen.browser_id}", count=most, window_s=VISITS_WINDOW_S).insist()
+    near = address_bucket(seen.address or "")
+    spend(name, f"address {near}", count=VISITS_OF_ADDRESS * usual, window_s=60).insist()
 
 
 def waits_s(rules: Limits) -> tuple[int, ...]:

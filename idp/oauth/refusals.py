@@ -13,20 +13,27 @@ from typing import Any
 from flask import g
 
 from idp import audit, clients, crypto, kv, limits, web
+from idp.config import settings
 from idp.limits import Verdict
 
-WRITTEN, WINDOW_S = 120, 60
+WINDOW_S = 60
+PER_ATTEMPT = 2  # so many refusals for each attempt that the settings allow an address in a minute
 
 
 def record(event: audit.Event, **facts: Any) -> Verdict:
     """Record a refusal within the budget of whoever caused it; says no to a stranger who has used it up."""
     try:
-        verdict = limits.spend("refusals", _whose(), count=WRITTEN, window_s=WINDOW_S)
+        verdict = limits.spend("refusals", _whose(), count=written(), window_s=WINDOW_S)
     except kv.Unavailable:
         verdict = Verdict(True)
     if verdict.allowed:
         audit.record(event, **facts)
     return Verdict(True) if g.get("proven_client") else verdict
+
+
+def written() -> int:
+    """Return how many refusals of one address, or of one client that proved itself, are written in a minute."""
+    return PER_ATTEMPT * settings().limits.address_per_minute
 
 
 def prove(client_id: str) -> None:

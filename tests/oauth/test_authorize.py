@@ -366,10 +366,10 @@ def test_attack_12_an_essential_acr_that_nobody_reaches_waits_too(rp, app, clien
 def test_strangers_cannot_fill_the_trail(rp, client, audit_trail):
     from idp.oauth import refusals
 
-    for number in range(refusals.WRITTEN + 20):
+    for number in range(refusals.written() + 20):
         client.get(f"/authorize?client_id=nobody{number}")
     events = audit_trail.events()
-    assert events.count("authorization.denied") == refusals.WRITTEN
+    assert events.count("authorization.denied") == refusals.written()
     assert events.count("limit.exceeded") == 1
 
 

@@ -7,11 +7,13 @@ import sqlalchemy as sa
 
 from idp import clients, kv, limits
 from idp.config import settings
+from idp.config.schema import Limits
 from idp.db import db
 from idp.oauth import client_auth, refusals
 from tests.conftest import in_threads
 from tests.oauth.conftest import basic
 
+WRITTEN = refusals.PER_ATTEMPT * Limits().address_per_minute
 ELSEWHERE = {"REMOTE_ADDR": "198.51.100.7"}
 UNKNOWN = "correct-horse-battery-staple"
 
@@ -42,32 +44,32 @@ def ask(client, path, **form):
 
 @pytest.mark.parametrize("path", ["/token", "/par", "/introspect", "/revoke"])
 def test_attack_141_a_stranger_fills_no_trail(client, audit_trail, path):
-    answers = [ask(client, path, client_id=f"nobody-{number}") for number in range(refusals.WRITTEN + 30)]
-    assert {answer.status_code for answer in answers[: refusals.WRITTEN]} <= {400, 401}
-    assert {answer.status_code for answer in answers[refusals.WRITTEN :]} == {429}
+    answers = [ask(client, path, client_id=f"nobody-{number}") for number in range(WRITTEN + 30)]
+    assert {answer.status_code for answer in answers[:WRITTEN]} <= {400, 401}
+    assert {answer.status_code for answer in answers[WRITTEN:]} == {429}
     assert int(answers[-1].headers["Retry-After"]) > 0 and answers[-1].get_json()["error"]
     events = audit_trail.events()
-    assert len(events) == refusals.WRITTEN + 1 and events.count("limit.exceeded") == 1
+    assert len(events) == WRITTEN + 1 and events.count("limit.exceeded") == 1
 
 
 def test_attack_141_the_budget_is_one_for_all_doors(client, audit_trail):
     """/authorize, /token and the others share it, so that six doors are not six budgets."""
     statuses = []
-    for number in range(refusals.WRITTEN // 2 + 10):
+    for number in range(WRITTEN // 2 + 10):
         statuses.append(client.get(f"/authorize?client_id=nobody{number}").status_code)
         statuses.append(ask(client, "/token").status_code)
     assert statuses[0] == 400 and statuses[-2:] == [429, 429]
-    assert len(audit_trail.events()) == refusals.WRITTEN + 1
+    assert len(audit_trail.events()) == WRITTEN + 1
 
 
 def test_attack_141_registration_too(client, audit_trail):
-    answers = [client.post("/register", json={}) for _ in range(refusals.WRITTEN + 10)]
+    answers = [client.post("/register", json={}) for _ in range(WRITTEN + 10)]
     assert answers[0].status_code == 401 and answers[-1].status_code == 429
-    assert len(audit_trail.events()) == refusals.WRITTEN + 1
+    assert len(audit_trail.events()) == WRITTEN + 1
 
 
 def test_attack_141_others_and_later_are_served(client, rp, travel):
-    for _ in range(refusals.WRITTEN + 1):
+    for _ in range(WRITTEN + 1):
         last = ask(client, "/token")
     assert last.status_code == 429
     assert client.post("/token", data={"grant_type": "x"}, environ_base=ELSEWHERE).status_code == 400
@@ -76,11 +78,11 @@ def test_attack_141_others_and_later_are_served(client, rp, travel):
 
 
 def test_attack_141_a_client_that_proved_itself_is_told_what_is_wrong(client, rp, audit_trail):
-    for _ in range(refusals.WRITTEN + 10):
+    for _ in range(WRITTEN + 10):
         ask(client, "/token")
-    statuses = {rp.refresh("gone").status for _ in range(refusals.WRITTEN + 10)}
+    statuses = {rp.refresh("gone").status for _ in range(WRITTEN + 10)}
     assert statuses == {400}
-    assert len(audit_trail.events()) < 2 * refusals.WRITTEN + 10
+    assert len(audit_trail.events()) < 2 * WRITTEN + 10
 
 
 def test_attack_141_parked_requests_of_an_address_are_bounded(app, rp):
@@ -93,7 +95,9 @@ def test_attack_141_parked_requests_of_an_address_are_bounded(app, rp):
 
 
 def test_attack_141_parked_requests_of_a_browser_are_bounded(rp):
-    statuses = [rp.authorize().status_code for _ in range(limits.VISITS_OF_BROWSER + 5)]
+    statuses = [
+        rp.authorize().status_code for _ in range(limits.VISITS_OF_BROWSER * settings().limits.address_per_minute + 5)
+    ]
     assert statuses[0] == 303 and statuses[-1] == 429
 
 
@@ -124,9 +128,7 @@ def test_attack_41_at_once_no_more_guesses_are_answered(app, rp):
 
     def guess(_number):
         return [
-            app.test_client()
-            .post("/token", data={"grant_type": "x"} | {"grant_type": "refresh_token"}, headers=header)
-            .status_code
+            app.test_client().post("/token", data={"grant_type": "refresh_token"}, headers=header).status_code
             for _ in range(3)
         ]
 
