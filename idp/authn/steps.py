@@ -16,6 +16,7 @@ from idp.config import settings
 from idp.db import db
 from idp.users import User
 
+FIRST = "first"  # in the address of a flow that was begun for a browser without our cookie
 STARTED_OVER = "Something about your account has changed. Please sign in again."
 
 
@@ -73,9 +74,16 @@ def begin(demand: Demand, *, notice: str | None = None) -> Response:
     if session and user and user.is_active:
         has_second = any(factor.enrolled(user) for factor in FACTORS)
         if flow.continues(session, demand, has_second=has_second):
-            found = flow.continued(found, session, stamp=password.stamp(user))
+            found = _continued(found, session, user)
             flow.save(found)
-    return web.see_other(path_of(found, Step.PASSWORD))
+    return web.see_other(path_of(found, Step.PASSWORD) + ("" if web.context().browser_id else f"&{FIRST}=1"))
+
+
+def _continued(found: LoginFlow, session: sessions.SsoSession, user: User) -> LoginFlow:
+    """Let the session stand in for the first steps; not where it would open the way to a new factor or new codes by itself."""
+    further = flow.continued(found, session, stamp=password.stamp(user))
+    opens = next_step(further, standing_of(user)) in (Step.ENROL, Step.CODES)
+    return found if opens and assurance.age_s(session) > flow.PROOF_S else further
 
 
 def standing_of(user: User) -> Standing:

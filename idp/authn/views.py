@@ -20,7 +20,10 @@ from idp.sessions import SsoSession
 
 pages = Blueprint("authn", __name__)
 
-WRONG = "The user name or the password is not right."
+WRONG = (
+    "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
+    "or choose a new password with “Forgot password?”."
+)
 WRONG_CODE = "This code is not right, or it was used before."
 WAIT = "There were too many attempts."
 EXPIRED = "The sign-in page was open for too long, or belongs to another browser. Please sign in again."
@@ -36,7 +39,13 @@ def found_flow() -> LoginFlow | None:
 
 
 def start_over() -> Response:
-    """Lead whoever comes with a flow that is gone to a new one: no dead ends (peers 3.22)."""
+    """Lead whoever comes with a flow that is gone to a new one: no dead ends (peers 3.22).
+
+    A browser that comes back without the cookie it was just given keeps none: it is told so, instead of being led in circles.
+    """
+    if steps.FIRST in request.args and web.context().browser_id is None:
+        web.browser_id()  # the next try may be allowed to keep it
+        return web.page("no_cookies.html", 400)
     return steps.begin(Demand(return_to="/"), notice=EXPIRED if "flow" in request.args else None)
 
 

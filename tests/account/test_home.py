@@ -9,7 +9,16 @@ from idp import clients, clock, oauth, sessions
 from idp.authn.factors import password, recovery_code
 from idp.db import db
 from idp.users import User
-from tests.authn.signing_in import NEW_PASSWORD, Browser, browser, code_of, make_codes, make_person, new_secret
+from tests.authn.signing_in import (
+    NEW_PASSWORD,
+    PASSWORD,
+    Browser,
+    browser,
+    code_of,
+    make_codes,
+    make_person,
+    new_secret,
+)
 
 SECRET = new_secret()
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -116,7 +125,7 @@ def test_the_password_is_changed_after_a_fresh_proof(home: Browser, user: User, 
     travel(301)
     home.get("/account/password")
     assert home.place == "/login"
-    home.give_password().post(code=code_of(SECRET)).post(new_password=NEW_PASSWORD)
+    home.give_password().post(code=code_of(SECRET)).post(current_password=PASSWORD, new_password=NEW_PASSWORD)
     assert home.path == "/" and password.verify(user, NEW_PASSWORD)
 
 

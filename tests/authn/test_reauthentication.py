@@ -136,6 +136,18 @@ def test_a_demand_that_is_met_goes_straight_on(app: Flask, user: User) -> None:
 # --- errands --------------------------------------------------------------------------------------------------
 
 
+def test_attack_104_a_first_app_needs_it_too(make_app, sqlite_url: str, travel) -> None:
+    app = make_app(sqlite_url, factors={"require_second": False})
+    add_demand_view(app, acr=TWO_FACTORS)
+    with app.app_context():
+        make_person()
+        here = browser(app).open().give_password()
+        travel(61)
+        assert here.get("/t/demand").place == "/login"
+        travel(61)
+        assert here.give_password().get(here.path).place == "/enrol/totp", "the same flow may take its time"
+
+
 def test_c15_an_errand_needs_a_proof_of_the_last_minutes(app: Flask, user: User, travel) -> None:
     add_demand_view(app, then=("password_change",))
     here = signed_in(app)
@@ -151,7 +163,7 @@ def test_changing_the_password_ends_the_other_sessions_and_is_told_by_mail(
     elsewhere, here = signed_in(app), None
     with_codes = browser(app).open().give_password().post(code=code_of(SECRET, steps=1))
     here, before = with_codes, with_codes.secret
-    assert here.get("/t/demand").post(new_password=NEW_PASSWORD).place == "/t/goal"
+    assert here.get("/t/demand").post(current_password=PASSWORD, new_password=NEW_PASSWORD).place == "/t/goal"
     assert [one.sid for one in sessions.of(user.sub)] == [here.secret.split(".")[0]] and here.secret != before
     assert elsewhere.get("/").place != "/" or "Sign in" in elsewhere.answer.text
     assert mailbox()[-1].subject == "Your password was changed" and "password.changed" in audit_trail
@@ -162,8 +174,44 @@ def test_attack_96_a_bad_new_password_is_refused_with_every_rule_it_breaks(app: 
     add_demand_view(app, then=("password_change",))
     here = signed_in(app).get("/t/demand")
     for bad in ("", "short", "alice-Alice-1234", PASSWORD):
-        assert here.post(new_password=bad).answer.status_code == 400, bad
+        assert here.post(current_password=PASSWORD, new_password=bad).answer.status_code == 400, bad
     assert password.verify(user, PASSWORD)
+
+
+def test_attack_96_a_session_alone_changes_no_password(app: Flask, user: User, audit_trail) -> None:
+    add_demand_view(app, then=("password_change",))
+    here = signed_in(app).get("/t/demand")
+    assert 'autocomplete="current-password"' in here.answer.text
+    for wrong in ({}, {"current_password": ""}, {"current_password": "Wrong-Horse-42-Battery"}):
+        assert here.post(new_password=NEW_PASSWORD, **wrong).answer.status_code == 401
+    assert "not your present password" in here.answer.text and "factor.rejected" in audit_trail
+    assert here.post(current_password=PASSWORD, new_password=NEW_PASSWORD).place == "/t/goal"
+    assert password.verify(user, NEW_PASSWORD)
+
+
+def test_attack_96_the_present_password_is_not_guessed_there(app: Flask, user: User) -> None:
+    add_demand_view(app, then=("password_change",))
+    here = signed_in(app).get("/t/demand")
+    for _ in range(6):
+        here.post(current_password="guess", new_password=NEW_PASSWORD)
+    assert here.answer.status_code == 429 and int(here.answer.headers["Retry-After"]) > 0
+    assert here.post(current_password=PASSWORD, new_password=NEW_PASSWORD).answer.status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("errand", "place"), [("recovery_codes", "/enrol/recovery-codes"), ("enrol_totp", "/enrol/totp")]
+)
+def test_attack_104_new_factors_need_a_proof_of_the_last_minute(
+    app: Flask, user: User, travel, errand: str, place: str
+) -> None:
+    add_demand_view(app, then=(errand,))
+    here = signed_in(app)
+    travel(45)
+    assert here.get("/t/demand").place == place
+    travel(16)
+    codes = recovery_code.remaining(user)
+    assert here.get("/t/demand").place == "/login" and recovery_code.remaining(user) == codes
+    assert here.give_password().post(code=code_of(SECRET)).place == place
 
 
 def test_new_recovery_codes_replace_the_old(app: Flask, user: User) -> None:

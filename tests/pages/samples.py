@@ -67,7 +67,10 @@ LOGIN = {
     "password_rules": PASSWORD_RULES,
     "browser_supported": True,
 }
-WRONG = "The user name or the password is not right."
+WRONG = (
+    "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
+    "or choose a new password with “Forgot password?”."
+)
 TOTP = {"flow_id": "f1", "client_name": "Claims service", "error": None, "other_factors": OTHER_WAYS}
 ENROL = {
     "flow_id": "f1",
@@ -172,6 +175,23 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "violations": VIOLATIONS,
         "username": "maren",
     },
+    ("password_change.html", "own"): {
+        "flow_id": "f1",
+        "rules": RULES,
+        "violations": [],
+        "username": "maren",
+        "asks_present": True,
+        "reason": "Your other sessions will be signed out.",
+    },
+    ("password_change.html", "error-present"): {
+        "flow_id": "f1",
+        "rules": RULES,
+        "violations": [],
+        "username": "maren",
+        "asks_present": True,
+        "error": "This is not your present password.",
+    },
+    ("no_cookies.html", "error"): {},
     ("consent.html", "first"): CONSENT,
     ("consent.html", "links"): {
         **CONSENT,
@@ -182,7 +202,9 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("consent.html", "details"): {
         **CONSENT,
-        "details": [{"sentence": "Release one payment", "facts": [("amount", "120.00"), ("payee", "Ward <b>Rounds</b>")]}],
+        "details": [
+            {"sentence": "Release one payment", "facts": [("amount", "120.00"), ("payee", "Ward <b>Rounds</b>")]}
+        ],
     },
     ("consent.html", "more"): {**CONSENT, "first_time": False},
     ("device_code.html", "first"): {"user_code": "", "error": None},
@@ -240,6 +262,11 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "action": "https://claims.example.org/cb",
         "fields": {"code": "c1", "state": '"><script>alert(1)</script>', "submit": "x"},
     },
+    ("form_post.html", "refused"): {
+        "action": "https://claims.example.org/cb",
+        "fields": {"error": "access_denied", "state": "s1"},
+    },
+    ("form_post.html", "sealed"): {"action": "https://claims.example.org/cb", "fields": {"response": "j1"}},
     ("help.html", "first"): {
         "password_rules": PASSWORD_RULES,
         "browsers": [

@@ -173,7 +173,7 @@ def test_w11_consent_says_who_what_where_and_how_long(render: Render) -> None:
     assert page.one("h1").text == "Allow Ward Rounds?"
     for owed in ("rounds.example.com", "see your name and your role", "12 hours at most", "Withdraw it at any time"):
         assert owed in text
-    assert "first time" in text and "more than you allowed before" in render("consent.html", "more").one("main").text
+    assert "first time" in text and "what it asks for now" in render("consent.html", "more").one("main").text
 
 
 def test_w11_deny_weighs_as_much_as_allow(render: Render) -> None:
