@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock browser clean
+.PHONY: help install run test fuzz check format lock browser clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ browser: ## a Chromium for the browser tests (uses apt-get where there is none)
 
 test: check browser ## check, then every test: rooms, races, journeys; SQLite and PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+fuzz: $(STAMP) ## 20,000 requests that no test sent before (FUZZ=… for another number)
+	FUZZ=$(or $(FUZZ),20000) $(BIN)/pytest -n 2 tests/oauth/test_fuzz.py
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .
