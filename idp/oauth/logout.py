@@ -66,10 +66,7 @@ def read(sent: Params) -> LogoutRequest:
 
 def respond() -> Response:
     """GET or POST /end_session from an application; the form of our own page comes to `decide`."""
-    try:
-        sent = params.of_browser()
-    except InvalidRequestError as wrong:
-        raise Unproven(wrong.get_error_description()) from None
+    sent = _sent()
     asked = read(sent)
     if request.method == "POST":  # from another site it came without our cookies: let the browser come back with them
         return web.see_other(f"/end_session?{urlencode(_repeated(sent))}")
@@ -90,7 +87,7 @@ def respond() -> Response:
 
 def decide() -> Response:
     """Take the person's answer to «Sign out?»; the caller has checked that the form is ours."""
-    asked = read(params.read(request.form))
+    asked = read(_sent())
     session = sessions.current()
     if request.form.get("decision") == "stay":
         return web.see_other("/")
@@ -100,6 +97,14 @@ def decide() -> Response:
 def signed_out() -> Response:
     """GET /signed-out."""
     return web.page("signed_out.html", client_name=None, return_url=None, frames=[])
+
+
+def _sent() -> Params:
+    """Return the parameters of this request. Raises Unproven for what could be meant in two ways or is no text."""
+    try:
+        return params.of_browser()
+    except InvalidRequestError as wrong:
+        raise Unproven(wrong.get_error_description()) from None
 
 
 def _sign_out(asked: LogoutRequest, session: SsoSession) -> Response:

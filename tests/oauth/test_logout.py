@@ -85,6 +85,14 @@ def test_attack_72_the_answer_needs_our_form(rp, client, signed_in):
     assert is_signed_in(rp)
 
 
+@pytest.mark.parametrize("broken", ["decision=%00", "decision=sign_out&state=a&state=b", "decision=sign_out&state=%FF"])
+def test_attack_5_144_a_form_that_could_be_meant_in_two_ways_ends_nothing(rp, client, signed_in, broken):
+    form = f"csrf={csrf_in(end_session(client))}&{broken}"
+    answer = client.post("/end_session", data=form, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 400
+    assert is_signed_in(rp)
+
+
 def test_o37_a_hint_about_somebody_else_asks(rp, client, alice, bob, sign_in_as):
     sign_in_as(alice)
     hint = rp.sign_in().id_token
