@@ -12,6 +12,7 @@ help: ## this list
 
 $(STAMP): requirements.lock requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("idp needs Python 3.11 or newer; try `make PYTHON=python3.12 run`" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing into $(VENV); this takes a minute or two the first time …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

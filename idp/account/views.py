@@ -18,6 +18,10 @@ from idp.users import User
 pages = Blueprint("account", __name__)
 
 RECENT = 6
+DONE = {
+    "password": "Your password is changed.",
+    "codes": "Your new recovery codes count now; the old ones are gone.",
+}
 
 
 @pages.get("/")
@@ -29,6 +33,7 @@ def home() -> Response:
         "home.html",
         user=user,
         session=session,
+        notice=DONE.get(web.single("done")),
         sessions=sessions.of(user.sub),
         apps=_apps(user),
         recent=[_told(entry) for entry in audit.search(Query(subject=user.sub, event="login.*"), limit=RECENT).entries],
@@ -66,7 +71,7 @@ def revoke_consent() -> Response:
 @guard.login_required
 def change_password() -> Response:
     """Lead to a new password, by way of a fresh proof if the last one is older than minutes (7.96)."""
-    return authn.demand(Demand(return_to="/", then=("password_change",)))
+    return authn.demand(Demand(return_to="/?done=password", then=("password_change",)))
 
 
 @pages.post("/account/recovery-codes")
@@ -74,7 +79,7 @@ def change_password() -> Response:
 @guard.login_required
 def renew_recovery_codes() -> Response:
     """Lead to a new set of recovery codes, which replaces the old one (C-15: by way of a fresh proof)."""
-    return authn.demand(Demand(return_to="/", then=("recovery_codes",)))
+    return authn.demand(Demand(return_to="/?done=codes", then=("recovery_codes",)))
 
 
 def _mine() -> tuple[sessions.SsoSession, User]:

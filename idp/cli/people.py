@@ -34,7 +34,12 @@ def group() -> None:
 @click.option("--name", "display_name", required=True, help='How they are greeted: "Dr. Ada Example".')
 @click.option("--given-name", default="", help="For the given_name claim.")
 @click.option("--family-name", default="", help="For the family_name claim.")
-@click.option("--email", "emails", multiple=True, help="The first is the primary one; repeat for more.")
+@click.option(
+    "--email",
+    "emails",
+    multiple=True,
+    help="The first is the primary one; repeat for more. Default: the username, if it is an address.",
+)
 @click.option("--email-verified", is_flag=True, help="You have made sure that the addresses are theirs.")
 @click.option("--role", "roles", multiple=True, help="physician, nurse, administrator …; repeat for more.")
 @click.option("--npi", help="National Provider Identifier: ten digits.")
@@ -48,6 +53,8 @@ def create(state: State, username: str, password_stdin: bool, keep_password: boo
     raw_password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     if raw_password == "":
         raise Failure("Standard input held no password.")
+    if not given["emails"] and "@" in username:
+        given |= {"emails": (username,), "email_verified": True}  # or they could never get back in by mail
     with state.work():
         user = users.create(username=username, actor=actor(), **given)
         if raw_password is None:

@@ -55,7 +55,9 @@ def _problems_of_statement_issuers(built: Settings) -> Iterator[tuple[str, str, 
     for entry in built.oauth.software_statement_issuers:
         issuer, _, file = entry.partition(" ")
         if not issuer.startswith("https://") or not file.strip():
-            told = 'must hold "https://issuer /path/to/jwks.json" texts: an issuer, a space, a file with its public keys'
+            told = (
+                'must hold "https://issuer /path/to/jwks.json" texts: an issuer, a space, a file with its public keys'
+            )
             yield "oauth", "software_statement_issuers", told
 
 

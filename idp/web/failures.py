@@ -33,9 +33,9 @@ _HEADLINES = {
 }
 _REMEDIES = {
     403: "If you came from a form, go back, reload the page and try again. Otherwise contact the service desk.",
-    404: "Check the address, or start again from the service that you wanted to use.",
+    404: "Open the service that you wanted to use from its own address, or go to your account.",
     429: "Wait for the time given, then try again.",
-    500: "It is not your fault, and we have been told. Try again; if it happens twice, contact the service desk and name the number below.",
+    500: "It is not your fault, and we have been told. Try again; if it happens twice, contact the service desk and name the code below.",
     503: "Your account is fine. Try again in a minute; if it stays like this, contact the service desk.",
 }
 
@@ -76,9 +76,12 @@ def error_answer(
 
 def _error_page(status: int, message: str) -> Response:
     headline = _HEADLINES.get(status, _HEADLINES[400])
-    remedy = _REMEDIES.get(status, "Go back and try again, or start again from the service that you wanted to use.")
+    remedy = _REMEDIES.get(
+        status,
+        "Start again from the service that you wanted to use. If it happens again, its operator has to mend something: tell them the sentence above.",
+    )
     try:
-        return page("error.html", status, headline=headline, message=message, remedy=remedy)
+        return page("error.html", status, status_code=status, headline=headline, message=message, remedy=remedy)
     except TemplateNotFound:
         return Response(f"{headline}\n{message}\n{remedy}\n", status, content_type="text/plain; charset=utf-8")
 

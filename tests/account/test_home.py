@@ -110,7 +110,7 @@ def test_attack_85_new_recovery_codes_need_a_post(home: Browser) -> None:
 
 def test_c30_few_recovery_codes_are_noted_with_a_remedy(home: Browser, user: User) -> None:
     codes = make_codes(user)
-    assert "recovery code" not in home.get("/").answer.text
+    assert "recovery codes left" not in home.get("/").answer.text
     for code in codes[:7]:
         recovery_code.redeem(user, code)
     db.session.commit()
@@ -126,7 +126,8 @@ def test_the_password_is_changed_after_a_fresh_proof(home: Browser, user: User, 
     home.get("/account/password")
     assert home.place == "/login"
     home.give_password().post(code=code_of(SECRET)).post(current_password=PASSWORD, new_password=NEW_PASSWORD)
-    assert home.path == "/" and password.verify(user, NEW_PASSWORD)
+    assert home.place == "/" and password.verify(user, NEW_PASSWORD)
+    assert "Your password is changed." in home.get(home.path).answer.text
 
 
 def test_attack_79_odd_addresses_are_not_the_page(home: Browser) -> None:

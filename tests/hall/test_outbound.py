@@ -76,7 +76,7 @@ def at_home(place):
 )
 def test_attack_62_networks_that_are_not_public(inside, url, monkeypatch):
     monkeypatch.setattr(outbound._Target, "connect_tcp", _never)
-    with pytest.raises(Unreachable, match="not public|does not resolve"):
+    with pytest.raises(Unreachable, match=r"not public|does not resolve"):
         fetch_json(url)
 
 

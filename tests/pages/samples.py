@@ -253,7 +253,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("home.html", "empty"): {**HOME, "apps": [], "recent": [], "codes_left": 1},
     ("error.html", "error"): {
-        "status": 503,
+        "status_code": 503,
         "headline": "Signing in is not possible just now",
         "message": "A part that keeps sign-ins safe does not answer, so we let nobody in for the moment.",
         "remedy": "Wait a minute, then open the service again. Nothing you did is lost.",
