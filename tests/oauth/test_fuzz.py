@@ -75,7 +75,7 @@ def setup():
 class Range:
     """Everything that is real: clients, a person, tokens. What a shot uses up is made anew for the next."""
 
-    def __init__(self, app, browser, alice, make_rp, sign_in_as):
+    def __init__(self, app, browser, alice, bob, make_rp, sign_in_as):
         self.app, self.browser, self.alice, self.sign_in_as = app, browser, alice, sign_in_as
         self.http = app.test_client(use_cookies=False)
         self.rp, self.partner = make_rp(), make_rp(client_name="Partner", first_party=False)
@@ -96,6 +96,7 @@ class Range:
         )
         with committing():
             password.set_password(alice, PASSWORD, actor=alice.sub)
+            password.set_password(bob, PASSWORD, actor=bob.sub)  # who recovers: some garbage makes a good password
             totp.bind(alice, TOTP_SECRET, actor=None)
             _, self.raw_initial = registration_tokens.create(
                 label="fuzz",
@@ -232,7 +233,7 @@ class Range:
         return location.partition("txn=")[2]
 
     def _recovery_value(self):
-        form, cookie = {"csrf": self.csrf, "identifier": "alice"}, {"Cookie": f"idp_browser={self.browser_id}"}
+        form, cookie = {"csrf": self.csrf, "identifier": "bob"}, {"Cookie": f"idp_browser={self.browser_id}"}
         self.http.post("/recover/password", data=form, headers=cookie)
         return re.findall(r"token=([\w-]+)", self.mailbox()[-1].body)[-1]
 
@@ -251,14 +252,14 @@ class Range:
 
 
 @pytest.fixture
-def shooting_range(app, client, alice, make_rp, sign_in_as, mailbox, monkeypatch, caplog):
+def shooting_range(app, client, alice, bob, make_rp, sign_in_as, mailbox, monkeypatch, caplog):
     """No limit is in the way: 429 would hide what is behind it."""
     counted = limits.spend
     monkeypatch.setattr(
         limits, "spend", lambda name, key, *, count, window_s: counted(name, key, count=PLENTY, window_s=window_s)
     )
     caplog.set_level(logging.CRITICAL)
-    made = Range(app, client, alice, make_rp, sign_in_as)
+    made = Range(app, client, alice, bob, make_rp, sign_in_as)
     made.mailbox = mailbox
     return made
 
