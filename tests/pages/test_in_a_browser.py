@@ -54,11 +54,11 @@ class Visitor:
 
     def _answer(self, route: Route) -> None:
         path = urlsplit(route.request.url).path
-        if not route.request.url.startswith(HOST):
-            route.fulfill(body="<p>another application", content_type="text/html")
-        elif route.request.method == "POST":
+        if route.request.method == "POST":
             self.posts.append(route.request.post_data or "")
             route.fulfill(status=204 if "slow" in route.request.url else 200, content_type="text/html", body="<p>taken")
+        elif not route.request.url.startswith(HOST):
+            route.fulfill(body="<p>another application", content_type="text/html")
         elif path.startswith("/static/"):
             file = STATIC / path.removeprefix("/static/")
             route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
