@@ -87,6 +87,13 @@ def login() -> Response:
     return _login_page(found, _expected_name(found))
 
 
+@pages.get("/login/password")
+def login_again() -> Response:
+    """Lead a reloaded or restored tab, whose address is that of the form, back to the sign-in page."""
+    found = found_flow()
+    return start_over() if found is None else steps.proceed(found)
+
+
 @pages.post("/login/account")
 @web.csrf_protected
 def choose_account() -> Response:

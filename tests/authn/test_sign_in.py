@@ -347,7 +347,8 @@ def test_attack_14_what_was_typed_is_escaped(app: Flask) -> None:
 
 def test_attack_85_getting_a_form_address_changes_nothing(app: Flask) -> None:
     here = browser(app).open()
-    assert here.client.get(f"/login/password?flow={here.flow_id}&identifier=a&password=b").status_code in (404, 405)
+    again = here.client.get(f"/login/password?flow={here.flow_id}&identifier=a&password=b")
+    assert again.status_code == 303 and again.headers["Location"] == f"/login?flow={here.flow_id}"
     assert here.client.put(f"/login/totp?flow={here.flow_id}").status_code == 405
 
 
@@ -501,3 +502,12 @@ def test_c7_the_time_of_a_failure_does_not_tell_who_exists(make_app, sqlite_url:
         pairs = [(once("alice"), once("nobody")) for _ in range(40)]
     somebody, nobody = (statistics.median(column) for column in zip(*pairs[5:], strict=True))
     assert 0.75 < somebody / nobody < 1.33, (somebody, nobody)
+
+
+def test_a_reloaded_tab_after_a_wrong_password_is_the_sign_in_page_again(app: Flask) -> None:
+    make_person(secret=SECRET)
+    here = browser(app).open().give_password("alice", "wrong")
+    assert here.answer.status_code == 401 and here.place == "/login/password"
+    assert here.get(here.path).place == "/login"
+    assert here.sign_in(secret=SECRET).secret
+    assert browser(app).get("/login/password").place == "/login"
