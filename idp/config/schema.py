@@ -190,7 +190,6 @@ class Audit:
         "var/checkpoints.jsonl",
         "Checkpoints are appended here too; ship this file elsewhere to prove that no tail is missing.",
     )
-    retention_days: int = setting(2192, "How long events are kept (HIPAA documentation: six years).", at_least=365)
 
 
 @dataclass(frozen=True)
