@@ -48,18 +48,19 @@ def valkey(tmp_path: Path) -> Iterator[Callable[..., int]]:
             process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
             stack.callback(process.wait, 10)
             stack.callback(process.terminate)
-            _wait_for(port)
+            _wait_for(port, process)
             return port
 
         yield start
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(200):
+        assert process.poll() is None, "the server ended at once"
         try:
-            redis.Redis(port=port).ping()
+            redis.Redis(port=port, retry=None, socket_timeout=1).ping()
             return
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             time.sleep(0.05)
     raise AssertionError("the server did not start")
 
@@ -78,7 +79,8 @@ def _signs_in(make_app, sqlite_url: str, url: str) -> None:
 
 
 def test_a_cluster_of_one_node_signs_people_in(make_app, sqlite_url, valkey):
-    port = valkey("--cluster-enabled", "yes")
+    (bus,) = free_ports(1)  # or it would be the port + 10000, which need not exist
+    port = valkey("--cluster-enabled", "yes", "--cluster-port", str(bus))
     node = redis.Redis(port=port, decode_responses=True)
     node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     for _ in range(200):
