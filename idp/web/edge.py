@@ -8,6 +8,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from idp import language
 from idp.config import Settings, settings
 from idp.db import db
 from idp.web.answers import asset, content_security_policy
@@ -37,8 +38,9 @@ def install(app: Flask, settings: Settings) -> None:
 
 def _prepare_templates(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.globals.update(csrf_field=csrf_field, asset=asset, lang="en")
+    catalogs = (language.plain_gettext, language.plain_ngettext)
+    app.jinja_env.install_gettext_callables(*catalogs, newstyle=True)  # type: ignore[attr-defined]
+    app.jinja_env.globals.update(csrf_field=csrf_field, asset=asset, language=language)
 
 
 def _refuse_other_hosts() -> Response | None:

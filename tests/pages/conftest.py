@@ -9,6 +9,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from idp import language
 from tests.pages.document import Page, parse
 from tests.pages.samples import CASES, COMMON
 
@@ -25,7 +26,9 @@ def pages() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"]
     )
-    made.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    catalogs = (language.plain_gettext, language.plain_ngettext)
+    made.install_gettext_callables(*catalogs, newstyle=True)  # type: ignore[attr-defined]
+    made.globals["language"] = language
     made.globals["csrf_field"] = lambda: Markup('<input type="hidden" name="csrf" value="token">')
     made.globals["asset"] = lambda name: f"/static/{name}?v=1"
     return made

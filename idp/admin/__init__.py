@@ -1,0 +1,1 @@
+"""admin — pages of the people who look after other people's accounts."""
