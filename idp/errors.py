@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from idp.language import gettext, marked
+
 
 class IdpError(Exception):
-    """Base of every expected failure. `public` is one sentence for the person or developer who caused it."""
+    """Base of every expected failure. `public` is one sentence for the person or developer who caused it, in their language."""
 
     status = 400
     code = "bad_request"
-    public = "The request could not be understood."
+    public = marked("The request could not be understood.")
 
     def __init__(self, public: str | None = None, *, detail: str | None = None) -> None:
-        self.public = public or type(self).public
+        self.public = public or gettext(type(self).public)
         self.detail = detail  # for the log only
         super().__init__(detail or self.public)
 
@@ -22,7 +24,7 @@ class BadInput(IdpError):
     """Some fields are wrong; `fields` maps a field to the sentences that say what."""
 
     code = "invalid_input"
-    public = "Some of what was sent cannot be used."
+    public = marked("Some of what was sent cannot be used.")
 
     def __init__(self, fields: Mapping[str, Sequence[str]] | None = None, *, public: str | None = None) -> None:
         self.fields = {name: list(sentences) for name, sentences in (fields or {}).items()}
@@ -35,7 +37,7 @@ class NotFound(IdpError):
 
     status = 404
     code = "not_found"
-    public = "There is nothing here."
+    public = marked("There is nothing here.")
 
 
 class Forbidden(IdpError):
@@ -43,7 +45,7 @@ class Forbidden(IdpError):
 
     status = 403
     code = "forbidden"
-    public = "You may not do this."
+    public = marked("You may not do this.")
 
 
 class Conflict(IdpError):
@@ -51,7 +53,7 @@ class Conflict(IdpError):
 
     status = 409
     code = "conflict"
-    public = "This has been changed or taken in the meantime."
+    public = marked("This has been changed or taken in the meantime.")
 
 
 class TooMany(IdpError):
@@ -59,7 +61,7 @@ class TooMany(IdpError):
 
     status = 429
     code = "too_many_requests"
-    public = "Too many attempts. Please wait a moment."
+    public = marked("Too many attempts. Please wait a moment.")
 
     def __init__(self, public: str | None = None, *, retry_after_s: int = 30, detail: str | None = None) -> None:
         self.retry_after_s = retry_after_s
@@ -71,7 +73,7 @@ class Unavailable(IdpError):
 
     status = 503
     code = "temporarily_unavailable"
-    public = "Sign-in is not available right now. Nothing was lost; please try again in a minute."
+    public = marked("Sign-in is not available right now. Nothing was lost; please try again in a minute.")
 
     def __init__(self, public: str | None = None, *, retry_after_s: int = 10, detail: str | None = None) -> None:
         self.retry_after_s = retry_after_s

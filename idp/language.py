@@ -102,6 +102,11 @@ class Later:
         return hash(self.message)
 
 
+def marked(message: str) -> str:
+    """Return the sentence as it is, marked for the catalogs: whoever shows it translates it."""
+    return message
+
+
 def lazy_gettext(message: str) -> Later:
     """Mark a sentence of a module constant; `str()` of it, or a template, translates it."""
     return Later(message)

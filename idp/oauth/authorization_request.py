@@ -36,6 +36,7 @@ from idp.oauth.params import Params
 
 PROMPTS = ("none", "login", "consent", "select_account")
 MAX_ECHO = 4096  # characters of `state` and `nonce`, which travel back
+MAX_LOCALES = 16
 MAX_HINT = 320  # characters of `login_hint`: a name or an address
 
 
@@ -66,6 +67,7 @@ class AuthorizationRequest:
     claims: dict[str, Any] | None = None
     hinted_sub: str | None = None  # as the client calls the person (subjects.py)
     login_hint: str | None = None
+    ui_locales: tuple[str, ...] = ()  # BCP 47, as the client thinks the person likes best
     authorization_details: tuple[dict[str, Any], ...] = ()
     answered_with: tuple[str, ...] = (response_types.CODE,)
     once: str = ""  # used up when the request is answered: a pushed request, or the jti of a request object
@@ -239,7 +241,11 @@ def _hints(params: Params, client: Client) -> Found:
         if hinted is None and "none" in params.words("prompt"):
             raise LoginRequiredError("id_token_hint is not an ID token that this server issued to this client.")
     login_hint = params.get("login_hint") or ""
-    return {"hinted_sub": hinted, "login_hint": login_hint if 0 < len(login_hint) <= MAX_HINT else None}
+    return {
+        "hinted_sub": hinted,
+        "login_hint": login_hint if 0 < len(login_hint) <= MAX_HINT else None,
+        "ui_locales": params.words("ui_locales")[:MAX_LOCALES],
+    }
 
 
 STEPS: tuple[Step, ...] = (

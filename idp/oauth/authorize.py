@@ -83,6 +83,7 @@ def resume(txn: str) -> Response:
 def proceed(asking: Asking) -> Response:
     """Decide what is owed next, and answer when nothing is."""
     session, request = sessions.current(), asking.request
+    web.suggest_language(list(request.ui_locales))
     client = clients.get(request.client_id)
     try:
         demand = _sign_in_owed(asking, client, session)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from flask import Response, current_app, request
 
-from idp import authn, jwe, keys
+from idp import authn, jwe, keys, language
 from idp.clients import SUBJECT_TYPES, profiles
 from idp.config import settings
 from idp.oauth import (
@@ -85,7 +85,7 @@ def document() -> dict[str, Any]:
         "backchannel_logout_session_supported": True,
         "frontchannel_logout_supported": True,
         "frontchannel_logout_session_supported": True,
-        "ui_locales_supported": ["en"],
+        "ui_locales_supported": list(language.SUPPORTED),
     } | session_management.metadata()
 
 

@@ -6,6 +6,7 @@ who.py       request context, cookies, browser id
 forms.py     CSRF, parameters that come once, local paths
 answers.py   pages, redirects, content security policy, static files
 failures.py  errors for a person or a program
+reader.py    which language a page speaks
 edge.py      install(app): hosts, methods, the commit, headers
 """
 
@@ -31,6 +32,7 @@ from idp.web.forms import (
     local_path,
     single,
 )
+from idp.web.reader import choose_language, suggest_language
 from idp.web.who import (
     RequestContext,
     browser_id,
@@ -49,6 +51,7 @@ __all__ = [
     "asset",
     "browser_id",
     "check_csrf",
+    "choose_language",
     "content_security_policy",
     "context",
     "cookie_name",
@@ -69,5 +72,6 @@ __all__ = [
     "see_other",
     "set_cookie",
     "single",
+    "suggest_language",
     "wants_json",
 ]

@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from idp import language
 from idp.config import Settings, settings
 from idp.db import db
+from idp.web import reader
 from idp.web.answers import asset, content_security_policy
 from idp.web.failures import explain
 from idp.web.forms import csrf_field
@@ -29,10 +30,12 @@ def install(app: Flask, settings: Settings) -> None:
         hops = settings.server.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.before_request(_refuse_other_hosts)
+    app.before_request(reader.speak)
     app.before_request(_refuse_head_of_pages)
     app.after_request(_seal_answer)
     app.after_request(_commit)
     app.register_error_handler(Exception, explain)
+    app.add_url_rule("/language", view_func=reader.language_page, methods=["GET", "POST"])
     _prepare_templates(app)
 
 
@@ -40,7 +43,7 @@ def _prepare_templates(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     catalogs = (language.plain_gettext, language.plain_ngettext)
     app.jinja_env.install_gettext_callables(*catalogs, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.globals.update(csrf_field=csrf_field, asset=asset, language=language)
+    app.jinja_env.globals.update(csrf_field=csrf_field, asset=asset, here=reader.here, language=language)
 
 
 def _refuse_other_hosts() -> Response | None:
@@ -105,6 +108,7 @@ def _seal_answer(response: Response) -> Response:
         )
     elif "Cache-Control" not in headers:
         headers["Cache-Control"] = "no-store"
+    reader.keep(response)
     if "new_browser_id" in g:
         set_cookie(response, "browser", g.new_browser_id)
     return response

@@ -15,29 +15,37 @@ from werkzeug.exceptions import HTTPException
 from idp import kv
 from idp.db import db, is_unreachable
 from idp.errors import IdpError, Unavailable
+from idp.language import gettext, lazy_gettext
 from idp.web.answers import page, wants_json
 from idp.web.who import context
 
 log = logging.getLogger(__name__)
 
 _HEADLINES = {
-    400: "That did not work",
-    403: "This is not open to you",
-    404: "There is nothing here",
-    405: "That did not work",
-    413: "That was too much at once",
-    415: "That did not work",
-    429: "Please wait a moment",
-    500: "Something broke on our side",
-    503: "Please try again in a minute",
+    400: lazy_gettext("That did not work"),
+    403: lazy_gettext("This is not open to you"),
+    404: lazy_gettext("There is nothing here"),
+    405: lazy_gettext("That did not work"),
+    413: lazy_gettext("That was too much at once"),
+    415: lazy_gettext("That did not work"),
+    429: lazy_gettext("Please wait a moment"),
+    500: lazy_gettext("Something broke on our side"),
+    503: lazy_gettext("Please try again in a minute"),
 }
 _REMEDIES = {
-    403: "If you came from a form, go back, reload the page and try again. Otherwise contact the service desk.",
-    404: "Open the service that you wanted to use from its own address, or go to your account.",
-    429: "Wait for the time given, then try again.",
-    500: "It is not your fault, and we have been told. Try again; if it happens twice, contact the service desk and name the code below.",
-    503: "Your account is fine. Try again in a minute; if it stays like this, contact the service desk.",
+    403: lazy_gettext(
+        "If you came from a form, go back, reload the page and try again. Otherwise contact the service desk."
+    ),
+    404: lazy_gettext("Open the service that you wanted to use from its own address, or go to your account."),
+    429: lazy_gettext("Wait for the time given, then try again."),
+    500: lazy_gettext(
+        "It is not your fault, and we have been told. Try again; if it happens twice, contact the service desk and name the code below."
+    ),
+    503: lazy_gettext("Your account is fine. Try again in a minute; if it stays like this, contact the service desk."),
 }
+_START_AGAIN = lazy_gettext(
+    "Start again from the service that you wanted to use. If it happens again, its operator has to mend something: tell them the sentence above."
+)
 
 
 def explain(error: Exception) -> Any:
@@ -54,7 +62,7 @@ def explain(error: Exception) -> Any:
         away = Unavailable()
         return error_answer(away.status, away.code, away.public, retry_after_s=away.retry_after_s)
     log.exception("unforeseen error", exc_info=error)
-    return error_answer(500, "server_error", "We could not finish this.")
+    return error_answer(500, "server_error", gettext("We could not finish this."))
 
 
 def error_answer(
@@ -76,10 +84,7 @@ def error_answer(
 
 def _error_page(status: int, message: str) -> Response:
     headline = _HEADLINES.get(status, _HEADLINES[400])
-    remedy = _REMEDIES.get(
-        status,
-        "Start again from the service that you wanted to use. If it happens again, its operator has to mend something: tell them the sentence above.",
-    )
+    remedy = _REMEDIES.get(status, _START_AGAIN)
     try:
         return page("error.html", status, status_code=status, headline=headline, message=message, remedy=remedy)
     except TemplateNotFound:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from idp import crypto
 from idp.config import settings
 from idp.errors import BadInput, Forbidden
+from idp.language import gettext
 from idp.web.who import browser_id, context
 
 CSRF_FIELD = "csrf"
@@ -43,7 +44,7 @@ def check_csrf() -> None:
     if not ours or _from_elsewhere():
         form_refused.send("web", path=request.path)
         raise Forbidden(
-            "This form was open too long or came from another browser. Go back, reload the page and try again."
+            gettext("This form was open too long or came from another browser. Go back, reload the page and try again.")
         )
 
 
@@ -72,10 +73,10 @@ def single(name: str, default: str = "") -> str:
     """Return one parameter: of the form on POST, of the query otherwise. Raises BadInput when it came twice or holds NUL."""
     values = (request.form if request.method == "POST" and name in request.form else request.args).getlist(name)
     if len(values) > 1:
-        raise BadInput({name: [f"“{name}” was sent more than once."]})
+        raise BadInput({name: [gettext("“%(name)s” was sent more than once.", name=name)]})
     value = values[0] if values else default
     if "\x00" in value:
-        raise BadInput({name: [f"“{name}” holds a character that cannot be used."]})
+        raise BadInput({name: [gettext("“%(name)s” holds a character that cannot be used.", name=name)]})
     return value
 
 
@@ -93,5 +94,5 @@ def local_path(value: str) -> str:
     parts = urlsplit(value)
     bad = any(ord(character) < 0x21 or character == "\\" for character in value)
     if bad or parts.scheme or parts.netloc or not value.startswith("/") or value.startswith("//"):
-        raise BadInput(public="That address does not belong to this server.")
+        raise BadInput(public=gettext("That address does not belong to this server."))
     return value

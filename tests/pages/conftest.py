@@ -29,6 +29,7 @@ def pages() -> Environment:
     catalogs = (language.plain_gettext, language.plain_ngettext)
     made.install_gettext_callables(*catalogs, newstyle=True)  # type: ignore[attr-defined]
     made.globals["language"] = language
+    made.globals["here"] = lambda: "/login?flow=f1"
     made.globals["csrf_field"] = lambda: Markup('<input type="hidden" name="csrf" value="token">')
     made.globals["asset"] = lambda name: f"/static/{name}?v=1"
     return made

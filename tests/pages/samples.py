@@ -267,6 +267,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "fields": {"error": "access_denied", "state": "s1"},
     },
     ("form_post.html", "sealed"): {"action": "https://claims.example.org/cb", "fields": {"response": "j1"}},
+    ("language.html", "first"): {"languages": {"en": "English", "es": "Español"}, "back": "/login?flow=f1"},
     ("help.html", "first"): {
         "password_rules": PASSWORD_RULES,
         "browsers": [
