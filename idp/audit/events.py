@@ -100,6 +100,7 @@ class Event(StrEnum):
     )
     FACTOR_ENROLLED = "factor.enrolled", 300110, "A person enrolled a factor."
     FACTOR_REMOVED = "factor.removed", 300111, "A person's factor was removed."
+    FACTOR_RENAMED = "factor.renamed", 300403, "A person gave a factor of theirs another name."
     FACTOR_REJECTED = "factor.rejected", 300206, "A second factor was refused.", FAILURE
     FACTOR_VERIFIED = "factor.verified", 300206, "A second factor was accepted."
     RECOVERY_CODE_USED = "recovery_code.used", 300206, "A recovery code was spent."
@@ -160,6 +161,10 @@ class Event(StrEnum):
     RECOVERY_REFUSED = "recovery.refused", 300104, "A recovery link was refused.", FAILURE
     RECOVERY_REQUESTED = "recovery.requested", 300104, "Somebody asked for a way back in."
     USERNAME_REMINDED = "username.reminded", 300104, "A person was reminded of their username by mail."
+
+    # --- the staff's pages
+    ADMIN_REFUSED = "admin.refused", 300599, "A page of the staff was refused to somebody without the role.", FAILURE
+    USER_LOOKED_UP = "user.looked_up", 300599, "Somebody of the staff looked for a person, or at one."
 
     # --- signing in and out
     LOGIN_FAILED = "login.failed", 300201, "A sign-in failed.", FAILURE

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from idp import audit, limits, web
 from idp.authn import device
+from idp.language import Later
 from idp.users import User
+from idp.users.checks import checked_text
+
+LABEL_CHARS = 60
+
+
+@dataclass(frozen=True)
+class Authenticator:
+    """One thing that a person has bound: what may be known of it, for pages, the command line and the service desk."""
+
+    factor: str  # the name of its factor
+    public_id: str  # in forms and in the audit; opens nothing
+    label: str  # what its person calls it; never in the audit
+    created_at: datetime
+    last_used_at: datetime | None = None
+    disabled_at: datetime | None = None  # too many wrong proofs in a row (N-10)
+    detail: str = ""  # one more fact for its person: synced or bound to one device; how many codes are left
+
+    @property
+    def usable(self) -> bool:
+        """Whether a proof with it is accepted now."""
+        return self.disabled_at is None
 
 
 @dataclass(frozen=True)
@@ -31,8 +54,9 @@ class Factor(Protocol):
     """A second factor. Modules have this shape."""
 
     name: str  # in paths, templates and the audit
-    label: str  # on the button that chooses it
+    label: Later  # on the button that chooses it
     amr: tuple[str, ...]  # RFC 8176
+    lasting: bool  # stays until it is removed; recovery codes run out, and alone are not enough to keep (C-15)
 
     def enrolled(self, user: User) -> bool:
         """Say whether the person can use it now."""
@@ -45,6 +69,20 @@ class Factor(Protocol):
 
     def verify(self, user: User, form: Mapping[str, str]) -> Outcome:
         """Judge a proof and spend it, atomically. Knows nothing of limits."""
+
+    def authenticators(self, user: User) -> list[Authenticator]:
+        """Return what the person has bound, disabled ones included, the oldest first."""
+
+    def rename(self, user: User, public_id: str, label: str) -> bool:
+        """Give an authenticator of this person another name. False: they have none of that id, or it has no name."""
+
+    def remove(self, user: User, public_id: str, *, actor: str | None, reason: str | None = None) -> bool:
+        """Forget an authenticator for good and write it down. False: they have none of that id. Judges nothing (factors.remove does)."""
+
+
+def checked_label(raw: str) -> str:
+    """Return the name of an authenticator as it may be kept. Raises BadInput: missing, too long, control characters."""
+    return checked_text("label", raw, limit=LABEL_CHARS, required=True)
 
 
 def attempt(factor: Factor, user: User, form: Mapping[str, str]) -> Outcome:

@@ -16,18 +16,21 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto
 from idp.authn import notices
-from idp.authn.factors.base import Accepted, Outcome, Refused
+from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused
 from idp.config import settings
 from idp.db import UtcDateTime, db
+from idp.language import gettext, lazy_gettext, ngettext
 from idp.users import User
 
 name = "recovery_code"
-label = "Use a recovery code"
+label = lazy_gettext("Use a recovery code")
 amr: tuple[str, ...] = ("otp",)
+lasting = False
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 13
 RUNNING_LOW = 3
+THE_SET = "set"  # the public id of a person's codes: they are removed together
 
 _FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1", " ": None, "-": None, "\t": None})
 
@@ -100,6 +103,32 @@ def verify(user: User, form: Mapping[str, str]) -> Outcome:
     audit.record(audit.Event.RECOVERY_CODE_USED, subject=user.sub, actor=user.sub, remaining=left)
     notices.tell(user, "recovery_code_used", left=left)
     return Accepted()
+
+
+def authenticators(user: User) -> list[Authenticator]:
+    """Return the person's codes as one thing, or nothing if they have none, spent ones included."""
+    mine = RecoveryCode.user_id == user.id
+    made_at = db.session.scalar(select(func.min(RecoveryCode.created_at)).where(mine))
+    if made_at is None:
+        return []
+    used_at = db.session.scalar(select(func.max(RecoveryCode.used_at)).where(mine))
+    left = remaining(user)
+    detail = ngettext("%(num)s code left", "%(num)s codes left", left) if left else gettext("No code left")
+    return [Authenticator(name, THE_SET, gettext("Recovery codes"), made_at, used_at, detail=detail)]
+
+
+def rename(user: User, public_id: str, label: str) -> bool:
+    """Refuse: recovery codes have no name of their own."""
+    return False
+
+
+def remove(user: User, public_id: str, *, actor: str | None, reason: str | None = None) -> bool:
+    """Forget all of the person's codes, spent ones too. False when there are none."""
+    gone = delete(RecoveryCode).where(RecoveryCode.user_id == user.id)
+    if public_id != THE_SET or not db.session.execute(gone).rowcount:  # type: ignore[attr-defined]
+        return False
+    audit.record(audit.Event.FACTOR_REMOVED, subject=user.sub, actor=actor, reason=reason, factor=name)
+    return True
 
 
 def _fresh() -> str:

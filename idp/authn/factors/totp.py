@@ -22,19 +22,21 @@ from urllib.parse import urlsplit
 import pyotp
 import segno
 from markupsafe import Markup
-from sqlalchemy import ForeignKey, LargeBinary, String, case, literal, select, update
+from sqlalchemy import ForeignKey, LargeBinary, String, case, delete, literal, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto, kv
 from idp.authn import notices
-from idp.authn.factors.base import Accepted, Outcome, Refused
+from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
 from idp.config import settings
 from idp.db import UtcDateTime, db
+from idp.language import lazy_gettext
 from idp.users import User
 
 name = "totp"
-label = "Use my authenticator app"
+label = lazy_gettext("Use my authenticator app")
 amr: tuple[str, ...] = ("otp",)
+lasting = True
 
 STEP_S = 30
 PENDING_S = 1800
@@ -134,6 +136,45 @@ def bind(
     db.session.flush()
     audit.record(audit.Event.FACTOR_ENROLLED, subject=user.sub, actor=actor, factor=name, authenticator=public_id)
     return bound_now
+
+
+# --- what a person has bound ---------------------------------------------------------------------------------
+
+
+def authenticators(user: User) -> list[Authenticator]:
+    """Return the person's apps, disabled ones included, the oldest first."""
+    rows: list[TotpAuthenticator] = list(db.session.scalars(_of(user).execution_options(populate_existing=True)).all())
+    return [
+        Authenticator(name, row.public_id, row.label, row.created_at, row.last_used_at, row.disabled_at) for row in rows
+    ]
+
+
+def rename(user: User, public_id: str, label: str) -> bool:
+    """Give an app another name. False: this person has none of that id. Raises BadInput for a name that cannot be kept."""
+    renamed = update(TotpAuthenticator).where(_one(user, public_id)).values(label=checked_label(label))
+    if not _changed(renamed):
+        return False
+    audit.record(audit.Event.FACTOR_RENAMED, subject=user.sub, actor=user.sub, factor=name, authenticator=public_id)
+    return True
+
+
+def remove(user: User, public_id: str, *, actor: str | None, reason: str | None = None) -> bool:
+    """Forget an app and its secret. False: this person has none of that id; of many who try, one hears True."""
+    if not _changed(delete(TotpAuthenticator).where(_one(user, public_id))):
+        return False
+    what = {"factor": name, "authenticator": public_id}
+    audit.record(audit.Event.FACTOR_REMOVED, subject=user.sub, actor=actor, reason=reason, **what)
+    return True
+
+
+def _one(user: User, public_id: str) -> Any:
+    return (TotpAuthenticator.user_id == user.id) & (TotpAuthenticator.public_id == public_id)
+
+
+def _changed(statement: Any) -> bool:
+    """Say whether one row was changed. The rows of a session that was read before are stale then, and are read anew."""
+    done = db.session.execute(statement.execution_options(synchronize_session="fetch"))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 
 # --- proof ---------------------------------------------------------------------------------------------------
