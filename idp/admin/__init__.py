@@ -1,1 +1,22 @@
-"""admin — pages of the people who look after other people's accounts."""
+"""admin — pages for those who look after others: the help desk and administrators. Views and no rules.
+
+guard.py      require_role: the right role, two factors, a proof of the last 15 minutes; staff(): who it is
+menu.py       the stations of the menu, and `page`, which renders a template with them
+views.py      /admin/
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from idp.admin import views
+from idp.admin.guard import PROOF_S, require_role, staff
+from idp.admin.menu import Station, page
+
+__all__ = ["PROOF_S", "Station", "install", "page", "require_role", "staff"]
+
+
+def install(app: Flask) -> None:
+    """Hang the pages of the staff on the application."""
+    for blueprint in (views.pages,):
+        app.register_blueprint(blueprint)
