@@ -42,10 +42,10 @@ def show(state: State) -> None:
                 click.echo(click.style(f"[{section}]", bold=True))
                 facts(values, literal=True)
                 click.echo()
-            elif section == "resources":
-                for resource in values:
-                    click.echo(click.style("[[resources]]", bold=True))
-                    facts(resource, literal=True)
+            elif section in ("resources", "policies", "trusted_issuers"):
+                for table in values:
+                    click.echo(click.style(f"[[{section}]]", bold=True))
+                    facts(table, literal=True)
                     click.echo()
             else:
                 facts({section: values}, literal=True)

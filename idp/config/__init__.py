@@ -2,7 +2,7 @@
 
 schema.py    every setting, its default and the sentence that explains it
 reading.py   file and environment → Settings; environment wins: `IDP_<SECTION>_<KEY>`, or `…_FILE` naming a file
-checks.py    which settings do not go together, and which must not go into production
+checks.py    which settings do not go together, and which must not go into production; partners.py: those about others
 writing.py   config.example.toml, and the view with secrets masked
 """
 
@@ -12,10 +12,13 @@ from flask import current_app
 
 from idp.config.checks import SIGNING_ALGS, key_bytes
 from idp.config.reading import load
-from idp.config.schema import ConfigError, Resource, Settings
+from idp.config.schema import ConfigError, Resource, RolePolicy, Settings, TrustedIssuer
 from idp.config.writing import example, masked
 
-__all__ = ["SIGNING_ALGS", "ConfigError", "Resource", "Settings", "example", "key_bytes", "load", "masked", "settings"]
+__all__ = [
+    "SIGNING_ALGS", "ConfigError", "Resource", "RolePolicy", "Settings", "TrustedIssuer", "example", "key_bytes", "load",
+    "masked", "settings",
+]  # fmt: skip
 
 
 def settings() -> Settings:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from idp.config import partners
 from idp.config.schema import ConfigError, Settings
 
 
@@ -37,8 +38,8 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
         yield "", "mode", f"{built.mode} is for loopback issuers only (http://localhost:8000); use production"
     if bool(built.server.tls_certificate) != bool(built.server.tls_key):
         yield "server", "tls_key", "tls_certificate and tls_key go together"
-    if built.sessions.idle_s > 3600 or built.sessions.absolute_s > 86400:
-        yield "sessions", "idle_s", "at most 3600 s idle and 86400 s in all (NIST SP 800-63B-4, AAL2)"
+    yield from _problems_of_lifetimes(built)
+    yield from _problems_of_policies(built)
     if built.factors.failure_hard_limit > 100:
         yield "factors", "failure_hard_limit", "at most 100 (NIST SP 800-63B-4, 3.2.2)"
     if built.oauth.code_s > 60:
@@ -47,8 +48,51 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
         yield "passwords", "history", "at most 5: each remembered password costs a hash at every change"
     yield from _problems_of_algs(built)
     yield from _problems_of_statement_issuers(built)
+    yield from partners.problems(built)
+    yield from _problems_of_networks(built)
     yield from _problems_of_secrets(built)
     yield from _problems_of_resources(built)
+
+
+MOST_IDLE_S, MOST_ABSOLUTE_S = 3600, 86400  # NIST SP 800-63B-4 section 2.2.3 (AAL2), standards X-12
+FACTOR_NAMES = ("passkey", "totp")
+_TOO_LONG = (
+    "at most 3600 s idle and 86400 s in all (NIST SP 800-63B-4, AAL2); sessions.allow_longer = true accepts more"
+)
+
+
+def _problems_of_lifetimes(built: Settings) -> Iterator[tuple[str, str, str]]:
+    if built.sessions.allow_longer:
+        return
+    for section, entries in (("sessions", (built.sessions,)), ("policies", built.policies)):
+        for entry in entries:
+            if (entry.idle_s or 0) > MOST_IDLE_S:
+                yield section, "idle_s", _TOO_LONG
+            if (entry.absolute_s or 0) > MOST_ABSOLUTE_S:
+                yield section, "absolute_s", _TOO_LONG
+
+
+def _problems_of_policies(built: Settings) -> Iterator[tuple[str, str, str]]:
+    yield from _problems_of_factors("factors", "allowed", built.factors.allowed, built.factors.min_acr)
+    seen: set[str] = set()
+    for policy in built.policies:
+        if not policy.roles:
+            yield "policies", "", 'must name the roles that the table is for: roles = ["physician"]'
+        for role in policy.roles:
+            if role in seen:
+                yield "policies", "roles", f"{role} stands in two tables; put everything about a role into one"
+            seen.add(role)
+        allowed = built.factors.allowed if policy.factors is None else policy.factors
+        yield from _problems_of_factors("policies", "factors", allowed, policy.min_acr or built.factors.min_acr)
+        if (policy.history or 0) > 5:
+            yield "policies", "history", "at most 5: each remembered password costs a hash at every change"
+
+
+def _problems_of_factors(section: str, key: str, allowed: tuple[str, ...], acr: str) -> Iterator[tuple[str, str, str]]:
+    if not allowed or any(name not in FACTOR_NAMES for name in allowed):
+        yield section, key, f"must name some of {', '.join(FACTOR_NAMES)}"
+    elif acr == "urn:idp:acr:phr" and "passkey" not in allowed:
+        yield section, key, "must hold passkey where min_acr is urn:idp:acr:phr: nothing else reaches it"
 
 
 def _problems_of_statement_issuers(built: Settings) -> Iterator[tuple[str, str, str]]:
@@ -59,6 +103,28 @@ def _problems_of_statement_issuers(built: Settings) -> Iterator[tuple[str, str, 
                 'must hold "https://issuer /path/to/jwks.json" texts: an issuer, a space, a file with its public keys'
             )
             yield "oauth", "software_statement_issuers", told
+
+
+_PRIVATE_NETWORKS = tuple(
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+def _problems_of_networks(built: Settings) -> Iterator[tuple[str, str, str]]:
+    """RFC 1918, RFC 6598, RFC 4193; never this machine's own or link-local addresses (attack 62)."""
+    for entry in built.outbound.allowed_networks:
+        if not _is_private_network(entry):
+            told = f'{entry!r} must be a private network such as "10.20.0.0/16" or "fd12:3456::/32"'
+            yield "outbound", "allowed_networks", told
+
+
+def _is_private_network(entry: str) -> bool:
+    try:
+        network = ipaddress.ip_network(entry)
+    except ValueError:
+        return False
+    return any(network.version == known.version and network.subnet_of(known) for known in _PRIVATE_NETWORKS)  # type: ignore[arg-type]
 
 
 SIGNING_ALGS = ("ES256", "RS256", "PS256", "ES384", "EdDSA")

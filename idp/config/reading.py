@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from idp.config.checks import problems_anywhere, problems_in_production
-from idp.config.schema import ConfigError, Resource, Settings
+from idp.config.schema import ConfigError, Resource, RolePolicy, Settings, TrustedIssuer
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -86,8 +86,8 @@ def _build(raw: dict[str, Any], environ: Mapping[str, str], place: _Place) -> Se
             raise place.refuse(kind, "" if kind else key, f"is not a setting; {_nearest(key, known)}")
     for field in dataclasses.fields(Settings):
         hint = hints[field.name]
-        if field.name == "resources":
-            values["resources"] = _resources(raw.get("resources", []), place)
+        if field.name in _TABLES:
+            values[field.name] = _tables(field.name, raw.get(field.name, []), place)
         elif dataclasses.is_dataclass(hint):
             values[field.name] = _section(hint, field.name, raw.get(field.name, {}), environ, place)
         else:
@@ -113,10 +113,13 @@ def _section(kind: Any, name: str, raw: Any, environ: Mapping[str, str], place: 
     return kind(**values)
 
 
-def _resources(raw: Any, place: _Place) -> tuple[Resource, ...]:
+_TABLES = {"resources": Resource, "policies": RolePolicy, "trusted_issuers": TrustedIssuer}
+
+
+def _tables(name: str, raw: Any, place: _Place) -> tuple[Any, ...]:
     if not isinstance(raw, list):
-        raise place.refuse("", "resources", "must be tables: [[resources]]")
-    return tuple(_section(Resource, "resources", entry, {}, place) for entry in raw)
+        raise place.refuse("", name, f"must be tables: [[{name}]]")
+    return tuple(_section(_TABLES[name], name, entry, {}, place) for entry in raw)
 
 
 def _from_environment(section: str, key: str, hint: Any, environ: Mapping[str, str]) -> Any:

@@ -90,9 +90,9 @@ class Secrets:
 class Passwords:
     """What a password must look like, and what it costs to check one."""
 
-    preset: Literal["complexity", "nist_800_63b_4"] = setting(
+    preset: Literal["complexity", "nist_800_63b_4", "pci_dss_4"] = setting(
         "complexity",
-        "complexity (length and four kinds of characters) or nist_800_63b_4 (length and blocklist only).",
+        "complexity (length and four kinds of characters), nist_800_63b_4 (length and blocklist only) or pci_dss_4.",
     )
     min_length: int = setting(12, "Shortest password of the complexity preset, in characters.", at_least=8)
     max_length: int = setting(256, "Longest password, in Unicode code points.", at_least=64)
@@ -118,6 +118,10 @@ class Factors:
     """Second factors."""
 
     require_second: bool = setting(True, "Everybody needs a second factor; who has none enrols at the next sign-in.")
+    allowed: tuple[str, ...] = setting(("passkey", "totp"), "Which may be enrolled and used: passkey, totp.")
+    min_acr: Literal["urn:idp:acr:1fa", "urn:idp:acr:2fa", "urn:idp:acr:phr"] = setting(
+        "urn:idp:acr:1fa", "The least level of every sign-in; urn:idp:acr:phr demands a passkey of everybody."
+    )
     totp_window_steps: int = setting(1, "Steps of 30 s before and after now that a code may come from.", at_least=0)
     recovery_codes: int = setting(10, "Recovery codes in a set.", at_least=1)
     failure_hard_limit: int = setting(50, "Failures in a row that disable an authenticator (100 at most).", at_least=5)
@@ -129,6 +133,10 @@ class Sessions:
 
     idle_s: int = setting(900, "A session ends after this long without a request (60 minutes at most).", at_least=60)
     absolute_s: int = setting(43200, "A session ends after this long in any case (24 hours at most).", at_least=300)
+    allow_longer: bool = setting(
+        False,
+        "Accept lifetimes beyond 60 minutes and 24 hours, here and in [[policies]]; `idp policy show` tells of it.",
+    )
 
 
 @dataclass(frozen=True)
@@ -172,12 +180,26 @@ class OAuth:
         (),
         'Whose software statements are believed (RFC 7591 2.3): "https://issuer.example.org /etc/idp/issuer.jwks.json".',
     )
+    request_uri_by_reference: Literal["off", "signed", "any"] = setting(
+        "off",
+        "Fetch requests from the request_uris of applications: off, signed (RFC 9101), or any (certification only: unsigned too).",
+    )
     session_management: bool = setting(
         False,
         "Let pages ask a hidden frame whether the person is still signed in. Fails where browsers block such cookies.",
     )
     key_rotation_days: int = setting(90, "A signing key is replaced after this many days.", at_least=1)
     key_overlap_days: int = setting(7, "A replaced key stays published this long.", at_least=1)
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """Where the provider goes at the word of an application: its keys, its requests, its sign-out address."""
+
+    allowed_networks: tuple[str, ...] = setting(
+        (),
+        'Private networks where applications live, such as "10.20.0.0/16". Everything else there must have a public address.',
+    )
 
 
 @dataclass(frozen=True)
@@ -251,6 +273,40 @@ class Resource:
 
 
 @dataclass(frozen=True)
+class TrustedIssuer:
+    """Somebody whose word about a person is good for an access token: the JWT bearer grant (RFC 7523 section 2.1)."""
+
+    issuer: str = setting("", "The `iss` of its assertions.")
+    jwks: str = setting("", "Its public keys: a JWK Set in a file, or the https URL where it publishes them.")
+    clients: tuple[str, ...] = setting((), "Client ids of the applications that may bring its assertions.")
+    subject: Literal["sub", "username", "email"] = setting(
+        "sub", "What its `sub` is here: our own subject, a username, or a verified e-mail address."
+    )
+    scopes: tuple[str, ...] = setting((), "What may be had on its word; the resources are those that own these scopes.")
+    algs: tuple[str, ...] = setting(
+        ("ES256", "ES384", "RS256", "RS384", "PS256", "EdDSA"),
+        "What it may sign with; the application's security profile may allow less.",
+    )
+
+
+@dataclass(frozen=True)
+class RolePolicy:
+    """What people of some roles owe, where it is not the general setting. Who has several such roles owes the strictest of each."""
+
+    roles: tuple[str, ...] = setting((), "The roles that it is for; a role stands in one table.")
+    preset: Literal["complexity", "nist_800_63b_4", "pci_dss_4"] | None = setting(None, "As passwords.preset.")
+    min_length: int | None = setting(None, "As passwords.min_length.", at_least=8)
+    history: int | None = setting(None, "As passwords.history.", at_least=0)
+    require_second: bool | None = setting(None, "As factors.require_second.")
+    factors: tuple[str, ...] | None = setting(None, "As factors.allowed.")
+    min_acr: Literal["urn:idp:acr:1fa", "urn:idp:acr:2fa", "urn:idp:acr:phr"] | None = setting(
+        None, "As factors.min_acr."
+    )
+    idle_s: int | None = setting(None, "As sessions.idle_s.", at_least=60)
+    absolute_s: int | None = setting(None, "As sessions.absolute_s.", at_least=300)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings, read-only."""
 
@@ -267,12 +323,15 @@ class Settings:
     sessions: Sessions = Sessions()
     limits: Limits = Limits()
     oauth: OAuth = OAuth()
+    outbound: Outbound = Outbound()
     audit: Audit = Audit()
     mail: Mail = Mail()
     support: Support = Support()
     log: Log = Log()
     metrics: Metrics = Metrics()
     resources: tuple[Resource, ...] = ()
+    policies: tuple[RolePolicy, ...] = ()
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
 
     @property
     def demo(self) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from idp.config.schema import Resource, Settings
+from idp.config.schema import Resource, RolePolicy, Settings, TrustedIssuer
 
 
 def example() -> str:
@@ -20,7 +20,7 @@ def example() -> str:
         "",
     ]
     for field in dataclasses.fields(Settings):
-        if field.name == "resources":
+        if field.name in ("resources", "policies", "trusted_issuers"):
             continue
         if "doc" in field.metadata:
             parts += [f"# {field.metadata['doc']}", f"{field.name} = {_toml(field.default)}", ""]
@@ -40,6 +40,29 @@ def example() -> str:
         '# alg = "ES256"          # optional: signature algorithm, if not the default',
         '# token_format = "jwt"   # optional: or opaque, for a service that asks introspection',
         '# authorization_details = { "payment_release" = "Release one payment" }   # optional: types of RFC 9396',
+        "",
+        f"# {(RolePolicy.__doc__ or '').strip()}",
+        "# One table per group of roles; every key but roles is optional.",
+        "# [[policies]]",
+        '# roles = ["administrator", "help_desk", "auditor"]',
+        '# preset = "nist_800_63b_4"      # as passwords.preset; min_length and history too',
+        "# min_length = 14",
+        "# history = 5",
+        "# require_second = true          # as factors.require_second",
+        '# factors = ["passkey"]          # as factors.allowed',
+        '# min_acr = "urn:idp:acr:phr"    # as factors.min_acr',
+        "# idle_s = 600                   # as in [sessions]",
+        "# absolute_s = 28800",
+        "",
+        f"# {(TrustedIssuer.__doc__ or '').strip()}",
+        "# One table per issuer.",
+        "# [[trusted_issuers]]",
+        '# issuer = "https://partner.example.org"',
+        '# jwks = "/etc/idp/partner.jwks.json"     # a JWK Set in a file, or the https URL where it is published',
+        '# clients = ["partner-gateway"]           # the applications that may bring its assertions',
+        '# subject = "email"                       # what its sub is here: sub, username, or email (a verified one)',
+        '# scopes = ["claims.read"]                # what may be had on its word, of the resources that own these scopes',
+        '# algs = ["ES256"]                        # optional: ES256, ES384, RS256, RS384, PS256, EdDSA if absent',
         "",
     ]
     return "\n".join(parts)
@@ -65,6 +88,8 @@ def masked(built: Settings) -> dict[str, Any]:
         value = getattr(built, field.name)
         shown[field.name] = _masked_section(value) if dataclasses.is_dataclass(value) else value
     shown["resources"] = [_masked_section(resource) for resource in built.resources]
+    shown["policies"] = [_masked_section(policy) for policy in built.policies]
+    shown["trusted_issuers"] = [_masked_section(issuer) for issuer in built.trusted_issuers]
     return shown
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from idp.authn import blocklist, password_policy
-from idp.authn.password_policy import describe, generate, policy_of, report, rules, violations
+from idp.authn.deviations import report
+from idp.authn.password_policy import describe, generate, policy_of, rules, violations
 from idp.config import Settings
 from idp.users import User, UserEmail
 

@@ -44,6 +44,15 @@ def test_a_minimal_production_file_is_accepted_and_frozen(tmp_path: Path) -> Non
         (GOOD + '[passwords]\npreset = "lax"\n', 7, 'must be one of "complexity", "nist_800_63b_4"'),
         (GOOD + "[passwords]\nbcrypt_cost = 8\n", 7, "must be at least 10 in production"),
         (GOOD + "[sessions]\nidle_s = 7200\n", 7, "at most 3600 s idle"),
+        (GOOD + "[sessions]\nabsolute_s = 86401\n", 7, "sessions.allow_longer = true accepts more"),
+        (GOOD + '[[policies]]\nroles = ["physician"]\nidle_s = 3601\n', 8, "at most 3600 s idle"),
+        (GOOD + '[[policies]]\nroles = ["a"]\n[[policies]]\nroles = ["a"]\n', 7, "a stands in two tables"),
+        (GOOD + "[[policies]]\nidle_s = 600\n", 6, "must name the roles"),
+        (GOOD + '[[policies]]\nroles = ["a"]\nfactors = ["sms"]\n', 8, "must name some of passkey, totp"),
+        (GOOD + '[[policies]]\nroles = ["a"]\nfactor = ["totp"]\n', 8, "did you mean factors?"),
+        (GOOD + '[[policies]]\nroles = ["a"]\nhistory = 6\n', 8, "at most 5"),
+        (GOOD + '[[policies]]\nroles = ["a"]\nmin_length = 7\n', 8, "must be at least 8"),
+        (GOOD + '[factors]\nallowed = ["totp"]\nmin_acr = "urn:idp:acr:phr"\n', 7, "must hold passkey"),
         (GOOD + "[oauth]\ncode_s = 120\n", 7, "at most 60"),
         (GOOD + '[oauth]\nsigning_algs = ["ES256"]\n', 7, "include RS256"),
         (GOOD.replace("https:", "http:"), 2, "must start with https:// in production"),
@@ -85,6 +94,14 @@ def test_environment_wins_and_files_of_secrets_are_read(tmp_path: Path) -> None:
 def test_a_scope_has_one_owner(tmp_path: Path) -> None:
     resource = '[[resources]]\nidentifier = "https://{0}.example.org"\nname = "{0}"\nscopes = {{ "read" = "Read" }}\n'
     assert "a scope has one owner" in refusal(tmp_path, GOOD + resource.format("claims") + resource.format("patients"))
+
+
+def test_x12_longer_sessions_are_accepted_only_by_name(tmp_path: Path) -> None:
+    longer = "[sessions]\nallow_longer = true\nidle_s = 7200\nabsolute_s = 100000\n"
+    policy = '[[policies]]\nroles = ["ward"]\nidle_s = 10800\n'
+    settings = load(tmp_path, GOOD + longer + policy)
+    assert (settings.sessions.idle_s, settings.policies[0].idle_s) == (7200, 10800)
+    assert config.masked(settings)["policies"][0]["roles"] == ("ward",)
 
 
 def test_masked_settings_hold_no_secret(tmp_path: Path) -> None:

@@ -11,20 +11,20 @@ const counts = {
   upper: number(/\p{Uppercase}/gu),
   lower: number(/\p{Lowercase}/gu),
   digit: number(/\p{Nd}/gu),
+  letter: number(/\p{L}/gu),
   special: number(/[\p{P}\p{S}\p{Z}]/gu),
 };
 
-// The numbers stand in the rule's own sentence: "At least 12 characters; up to 256".
+// The server names each rule and its numbers: <li data-rule="length" data-least="12" data-most="256">.
 function met(item, text) {
-  const [least = 1, most = Infinity] = (item.querySelector(".text").textContent.match(/\d+/g) || []).map(Number);
   const have = counts[item.dataset.rule](text.normalize("NFC"));
-  return have >= least && have <= most;
+  return have >= Number(item.dataset.least) && have <= Number(item.dataset.most || Infinity);
 }
 
 function tick() {
   const left = [];
   for (const item of list.querySelectorAll("li[data-rule]")) {
-    if (!(item.dataset.rule in counts)) continue;
+    if (!(item.dataset.rule in counts) || !item.dataset.least) continue;
     const good = met(item, input.value);
     item.classList.toggle("met", good);
     item.classList.remove("missed");

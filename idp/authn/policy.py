@@ -1,0 +1,86 @@
+"""policy — what a person owes because of their roles: factors, level of assurance, lifetimes of sessions, rules for the password.
+
+The general settings hold for everybody; a `[[policies]]` table changes some of them for some roles. Whoever has several such
+roles owes the strictest of each value: a table that says nothing about a value has the general one. Pure, but for `of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from idp.authn import assurance, password_policy
+from idp.config import RolePolicy, Settings, settings
+from idp.users import User
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What one person owes. `factors` are the names of second factors that they may enrol and use; recovery codes always may be used."""
+
+    require_second: bool
+    factors: tuple[str, ...]
+    min_acr: str
+    idle_s: int
+    absolute_s: int
+    password: password_policy.Policy
+
+    @property
+    def preset(self) -> str:
+        """Name of the password preset."""
+        return self.password.preset
+
+
+def of(user: User | None) -> Policy:
+    """Return the policy of a person; None: of somebody without a role."""
+    return of_roles(user.roles if user else (), settings())
+
+
+def of_roles(roles: Iterable[str], config: Settings) -> Policy:
+    """Return the strictest of each value among the tables that name one of these roles; without any, the general settings."""
+    names = set(roles)
+    chosen = [table for table in config.policies if names & set(table.roles)] or [RolePolicy()]
+    first, *others = (_of_table(table, config) for table in chosen)
+    for other in others:
+        first = _stricter(first, other)
+    return first
+
+
+def _of_table(table: RolePolicy, config: Settings) -> Policy:
+    min_acr = table.min_acr or config.factors.min_acr
+    second = config.factors.require_second if table.require_second is None else table.require_second
+    second = second or min_acr != assurance.ONE_FACTOR
+    return Policy(
+        require_second=second,
+        factors=config.factors.allowed if table.factors is None else table.factors,
+        min_acr=min_acr,
+        idle_s=table.idle_s or config.sessions.idle_s,
+        absolute_s=table.absolute_s or config.sessions.absolute_s,
+        password=password_policy.policy_of(_with_passwords(config, table), second_factor=second),
+    )
+
+
+def _with_passwords(config: Settings, table: RolePolicy) -> Settings:
+    said = {name: getattr(table, name) for name in ("preset", "min_length", "history")}
+    chosen = replace(config.passwords, **{name: value for name, value in said.items() if value is not None})
+    return replace(config, passwords=chosen)
+
+
+def _stricter(one: Policy, other: Policy) -> Policy:
+    """Put two together. Roles that share no factor leave the passkey, which satisfies every demand."""
+    shared = tuple(name for name in one.factors if name in other.factors)
+    return Policy(
+        require_second=one.require_second or other.require_second,
+        factors=shared or ("passkey",),
+        min_acr=max(one.min_acr, other.min_acr, key=assurance.LEVELS.index),
+        idle_s=min(one.idle_s, other.idle_s),
+        absolute_s=min(one.absolute_s, other.absolute_s),
+        password=password_policy.stricter(one.password, other.password),
+    )
+
+
+def tables(config: Settings) -> Iterator[tuple[tuple[str, ...], Policy]]:
+    """Yield every policy with the roles that it is for; the general one first, with no role."""
+    yield (), of_roles((), config)
+    for table in config.policies:
+        yield table.roles, of_roles(table.roles[:1], config)
