@@ -27,7 +27,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import idp
-from idp import clock, config, embedded
+from idp import clock, config, embedded, mail
 from idp.db import db, upgrade
 
 ISSUER = "http://localhost"  # the host that Flask’s test client speaks to
@@ -317,12 +317,16 @@ class _Trail:
 
 @pytest.fixture
 def mailbox(app: Flask) -> Callable[[], list[Any]]:
-    """The mails that were committed to the outbox, oldest first: objects with recipient, subject, body."""
+    """The mails that were committed to the outbox, oldest first: objects with recipient, subject, body (the text), html, language."""
 
     def read() -> list[Any]:
-        rows = db.session.execute(sa.text("SELECT recipient, subject, body FROM mail_outbox ORDER BY id")).all()
+        rows = db.session.scalars(sa.select(mail.OutgoingMail).order_by(mail.OutgoingMail.id)).all()
+        letters = [(row.recipient, mail.opened(row)) for row in rows]
         db.session.rollback()
-        return [SimpleNamespace(**row._mapping) for row in rows]
+        return [
+            SimpleNamespace(recipient=to, subject=one.subject, body=one.text, html=one.html, language=one.language)
+            for to, one in letters
+        ]
 
     return read
 

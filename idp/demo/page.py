@@ -14,7 +14,7 @@ import pyotp
 from flask import Blueprint, Flask, Response
 from sqlalchemy import select
 
-from idp import clock, mail, web
+from idp import clock, crypto, mail, web
 from idp.db import db
 from idp.demo import facts
 from idp.errors import BadInput
@@ -79,9 +79,16 @@ def _code(person: facts.Person) -> dict[str, Any]:
 
 
 def _mails() -> list[dict[str, Any]]:
-    """Newest first."""
+    """Newest first, as text; one that does not open any more says so."""
     newest = select(mail.OutgoingMail).order_by(mail.OutgoingMail.id.desc()).limit(MAILS)
     return [
-        {"subject": one.subject, "to": one.recipient, "when": one.created_at, "body": one.body}
+        {"subject": one.subject, "to": one.recipient, "when": one.created_at, "body": _text_of(one)}
         for one in db.session.scalars(newest)
     ]
+
+
+def _text_of(one: mail.OutgoingMail) -> str:
+    try:
+        return mail.opened(one).text
+    except crypto.SealBroken as error:
+        return str(error)

@@ -55,16 +55,8 @@ def test_it_shows_the_code_that_the_phone_would_show(shown):
 
 def test_it_shows_the_mails_newest_first_and_as_text(shown):
     with committing():
-        mail.db.session.add_all(
-            mail.OutgoingMail(
-                recipient="ada@example.org",
-                subject=subject,
-                body="<script>alert(1)</script>",
-                created_at=page.clock.now(),
-                next_attempt_at=page.clock.now(),
-            )
-            for subject in ("The older one", "The newer one")
-        )
+        for subject in ("The older one", "The newer one"):
+            mail.stage("ada@example.org", mail.Letter(subject, "<script>alert(1)</script>"))
     text = shown.test_client().get("/demo").text
     assert text.index("The newer one") < text.index("The older one")
     assert "<script>alert" not in text

@@ -1,12 +1,10 @@
 """The edge: one commit per answer, CSRF, hosts, headers, errors for two readers."""
 
-from types import SimpleNamespace
-
 import pytest
 import sqlalchemy as sa
 from flask import Flask, request
 
-from idp import clock, errors, kv, web
+from idp import errors, kv, mail, web
 from idp.db import db
 from idp.mail import OutgoingMail
 
@@ -17,10 +15,7 @@ def edge(make_app, sqlite_url):
     app: Flask = make_app(sqlite_url)
 
     def note() -> None:
-        now = clock.now()
-        db.session.add(
-            OutgoingMail(recipient="a@example.org", subject="s", body="b", created_at=now, next_attempt_at=now)
-        )
+        mail.stage("a@example.org", mail.Letter("s", "b"))
 
     def fact():
         note()
@@ -159,11 +154,3 @@ def test_attack_76_only_local_paths_are_local(evil):
 
 def test_a_local_path_with_a_query_stays_as_it_is():
     assert web.local_path("/authorize/resume?txn=a-b_c") == "/authorize/resume?txn=a-b_c"
-
-
-def test_attack_116_mail_headers_cannot_be_injected(edge):
-    from idp.mail import _message
-
-    mail = SimpleNamespace(recipient="a@example.org", subject="Hi", body="x\n", created_at=clock.now())
-    text = _message(mail).as_string()
-    assert text.count("\nTo:") + text.startswith("To:") == 1
