@@ -26,8 +26,19 @@ all_ended = Signal(
 )
 
 
-def start(sub: str, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> SsoSession:
-    """Begin a session in this browser and give it a cookie with the answer. A session it had before ends."""
+def start(
+    sub: str,
+    *,
+    acr: str,
+    amr: tuple[str, ...],
+    auth_time: datetime,
+    idle_s: int | None = None,
+    absolute_s: int | None = None,
+) -> SsoSession:
+    """Begin a session in this browser and give it a cookie with the answer. A session it had before ends.
+
+    `idle_s` and `absolute_s` are what the person's policy allows, and stay with the session; None: the general settings.
+    """
     before = current()
     if before:
         end(before.sid, cause="replaced")
@@ -41,10 +52,11 @@ def start(sub: str, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> S
         started_at=now,
         seen_at=now,
         chosen_at=now,
-        expires_at=now + timedelta(seconds=settings().sessions.absolute_s),
+        expires_at=now + timedelta(seconds=absolute_s or settings().sessions.absolute_s),
         address=context.address or "",
         user_agent=(context.user_agent or "")[:256],
         secret_digest=crypto.digest(raw_secret),
+        idle_s=idle_s or settings().sessions.idle_s,
     )
     store.save(session)
     audit.record(audit.Event.SESSION_STARTED, subject=sub, actor=sub, sid=session.sid, acr=acr, amr=amr)

@@ -6,7 +6,7 @@ absolute end); a stale entry there is harmless. `sso:ends` lists all sessions by
 one does not touch the list, the sweep finds a session that was used and moves its entry ahead. An entry carries the subject, so
 that a session that Redis itself let go while no sweep ran still ends visibly.
 
-Times are epoch seconds with fractions. Expiry is decided here by the clock, never by the cookie's age (N-28, standards 7.120);
+Each session keeps its own idle limit, for what it may be depends on who the person is. Times are epoch seconds with fractions. Expiry is decided here by the clock, never by the cookie's age (N-28, standards 7.120);
 Redis' own expiry only clears up. A session past its end lingers an hour, so that the sweep, or the browser that comes back
 before it, ends it visibly.
 """
@@ -32,9 +32,9 @@ _CHANGE = kv.Script(
 
 _TOUCH = kv.Script(
     """
-    local kept = redis.call('HMGET', KEYS[1], 'secret_digest', 'seen_at', 'expires_at', 'sub')
+    local kept = redis.call('HMGET', KEYS[1], 'secret_digest', 'seen_at', 'expires_at', 'sub', 'idle_s')
     if kept[1] ~= ARGV[1] then return {} end
-    local now, idle_s, linger_s = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+    local now, idle_s, linger_s = tonumber(ARGV[2]), tonumber(kept[5] or ARGV[3]), tonumber(ARGV[4])
     local left_s = tonumber(kept[3]) - now
     local cause = (left_s <= 0 and 'absolute') or (now - tonumber(kept[2]) >= idle_s and 'idle')
     if cause then
@@ -49,9 +49,9 @@ _TOUCH = kv.Script(
 
 _EXPIRE = kv.Script(
     """
-    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at')
+    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at', 'idle_s')
     if not kept[1] then return {'gone', '0'} end
-    local now, idle_s = tonumber(ARGV[1]), tonumber(ARGV[2])
+    local now, idle_s = tonumber(ARGV[1]), tonumber(kept[3] or ARGV[2])
     local idle_at, absolute_at = tonumber(kept[1]) + idle_s, tonumber(kept[2])
     local cause = (absolute_at <= now and 'absolute') or (idle_at <= now and 'idle')
     if not cause then return {'alive', string.format('%.6f', math.min(idle_at, absolute_at))} end
@@ -62,9 +62,9 @@ _EXPIRE = kv.Script(
 
 _KEEP = kv.Script(
     """
-    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at')
+    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at', 'idle_s')
     if not kept[1] then return 0 end
-    local now, idle_s, linger_s = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+    local now, idle_s, linger_s = tonumber(ARGV[1]), tonumber(kept[3] or ARGV[2]), tonumber(ARGV[3])
     local left_s = tonumber(kept[2]) - now
     if left_s <= 0 or now - tonumber(kept[1]) >= idle_s then return 0 end
     if now > tonumber(kept[1]) then redis.call('HSET', KEYS[1], 'seen_at', ARGV[1]) end
@@ -98,6 +98,7 @@ class SsoSession:
     address: str
     user_agent: str
     secret_digest: str = field(repr=False, default="")
+    idle_s: int = 900  # ends after this long without a request
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,14 @@ class Expired:
 
 def save(session: SsoSession) -> None:
     """Write a new session. The list of the person comes first: a session that nobody can list must not exist."""
-    idle_s, index = settings().sessions.idle_s, _index(session.sub)
+    index = _index(session.sub)
     with kv.client().pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(index, "-inf", clock.now().timestamp())
         pipe.zadd(index, {session.sid: session.expires_at.timestamp()})
-        pipe.expire(index, settings().sessions.absolute_s + LINGER_S)
-        pipe.zadd(_ends(), {_entry(session.sid, session.sub): session.seen_at.timestamp() + idle_s})
+        pipe.expire(index, _longest_s() + LINGER_S)
+        pipe.zadd(_ends(), {_entry(session.sid, session.sub): session.seen_at.timestamp() + session.idle_s})
         pipe.hset(_key(session.sid), mapping=cast(Any, _to_fields(session)))
-        pipe.expire(_key(session.sid), idle_s + LINGER_S)
+        pipe.expire(_key(session.sid), session.idle_s + LINGER_S)
         pipe.execute()
 
 
@@ -197,6 +198,11 @@ def stamp(moment: datetime) -> str:
     return f"{moment.timestamp():.6f}"
 
 
+def _longest_s() -> int:
+    """Return the longest life that any session may have: a person's list must outlive them all."""
+    return max(settings().sessions.absolute_s, *(policy.absolute_s or 0 for policy in settings().policies), 0)
+
+
 def _now() -> str:
     return stamp(clock.now())
 
@@ -229,10 +235,11 @@ _TIMES = ("auth_time", "started_at", "seen_at", "expires_at", "chosen_at")
 def _to_fields(session: SsoSession) -> dict[str, Any]:
     times = {name: stamp(getattr(session, name)) for name in _TIMES}
     texts = {name: getattr(session, name) for name in ("sub", "acr", "address", "user_agent", "secret_digest")}
-    return texts | times | {"amr": " ".join(session.amr)}
+    return texts | times | {"amr": " ".join(session.amr), "idle_s": session.idle_s}
 
 
 def _from_fields(sid: str, kept: dict[str, str]) -> SsoSession:
     times = {name: datetime.fromtimestamp(float(kept[name]), tz=UTC) for name in _TIMES}
     texts = {name: kept[name] for name in ("sub", "acr", "address", "user_agent", "secret_digest")}
-    return SsoSession(sid=sid, amr=tuple(kept["amr"].split()), **texts, **times)  # type: ignore[arg-type]
+    idle_s = int(kept.get("idle_s") or settings().sessions.idle_s)  # sessions of earlier versions have the general one
+    return SsoSession(sid=sid, amr=tuple(kept["amr"].split()), idle_s=idle_s, **texts, **times)  # type: ignore[arg-type]

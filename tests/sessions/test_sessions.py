@@ -366,3 +366,32 @@ def test_end_all_is_told_once_also_when_no_session_was_left(app) -> None:
         made()
         assert [sessions.end_all("alice", cause="user_disabled") for _ in range(2)] == [1, 0]
     assert said == [{"sub": "alice", "cause": "user_disabled", "except_sid": None}] * 2
+
+
+def test_x12_each_session_keeps_the_limits_that_its_person_was_given(app, travel) -> None:
+    short = sessions.start("alice", auth_time=clock.now(), idle_s=300, absolute_s=1000, **TWO)
+    usual = made("bob")
+    travel(299)
+    assert sessions.keep(short.sid)
+    assert [found.idle_s for found in sessions.of("alice")] == [300]
+    travel(299)
+    assert sessions.keep(short.sid) and sessions.sweep() == 0
+    travel(301)
+    assert sessions.sweep() == 1 and reasons(short.sid) == ["idle"]
+    assert sessions.keep(usual.sid)
+
+
+def test_x12_an_absolute_end_of_ones_own_comes_however_busy_the_session_is(app, travel) -> None:
+    short = sessions.start("alice", auth_time=clock.now(), absolute_s=1000, **TWO)
+    travel(800)
+    assert sessions.keep(short.sid)
+    travel(200)
+    assert not sessions.keep(short.sid) and sessions.sweep() == 1 and reasons(short.sid) == ["absolute"]
+
+
+def test_a_session_from_before_limits_of_ones_own_has_the_general_ones(app, travel) -> None:
+    old = made()
+    kv.client().hdel(kv.key("sso", "s", old.sid), "idle_s")
+    assert [found.idle_s for found in sessions.of("alice")] == [900]
+    travel(901)
+    assert not sessions.keep(old.sid) and sessions.sweep() == 1
