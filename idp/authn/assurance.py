@@ -15,9 +15,10 @@ TWO_FACTORS = "urn:idp:acr:2fa"
 PHISHING_RESISTANT = "urn:idp:acr:phr"
 
 LEVELS = (ONE_FACTOR, TWO_FACTORS, PHISHING_RESISTANT)  # weakest first
-SUPPORTED = (ONE_FACTOR, TWO_FACTORS)  # what the factors of today can reach; discovery advertises these (N-13)
+SUPPORTED = LEVELS  # what the factors of today can reach; discovery advertises these (N-13)
 
-_POSSESSION = {"otp", "hwk", "swk", "sc", "pop"}
+_KEYS = {"hwk", "swk"}  # of passkeys, bound to one device or synced; nothing else here uses these values
+_POSSESSION = {"otp", *_KEYS, "sc", "pop"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Demand:
 
     `return_to` is a local path. `asked_at` is the moment of the request that wants `prompt=login`, `select_account` or a
     `max_age_s`: what the person did after it counts, so that the same demand is satisfied when they come back.
-    `then` names errands after the sign-in: "password_change", "recovery_codes", "enrol_totp". `form_targets` are the
+    `then` names errands after the sign-in: "password_change", "recovery_codes", "enrol_totp", "enrol_passkey". `form_targets` are the
     origins that the redirects after the sign-in may end at (CSP form-action).
     Refused: an acr that nothing here reaches, an address elsewhere.
     """
@@ -76,9 +77,25 @@ def age_s(session: SsoSession) -> float:
     return (clock.now() - session.auth_time).total_seconds()
 
 
+def stronger(one: str | None, other: str | None) -> str | None:
+    """Return the stronger of two levels that somebody wants; None is the weakest."""
+    if one is None or other is None:
+        return one or other
+    return one if reaches(one, other) else other
+
+
 def acr_of(amr: Iterable[str]) -> str:
-    """Return what these methods add up to. One-time codes are never called phishing-resistant (N-13)."""
-    return TWO_FACTORS if {"pwd", "mfa"} <= set(amr) else ONE_FACTOR
+    """Return what these methods add up to. One-time codes are never called phishing-resistant (N-13), a passkey is."""
+    done = set(amr)
+    if "mfa" not in done:
+        return ONE_FACTOR
+    return PHISHING_RESISTANT if _KEYS & done else TWO_FACTORS
+
+
+def has_first(amr: Iterable[str]) -> bool:
+    """Say whether these methods tell who somebody is: a password, or a passkey that verified its person."""
+    done = set(amr)
+    return "pwd" in done or _verified_key(done)
 
 
 def has_second(amr: Iterable[str]) -> bool:
@@ -87,10 +104,17 @@ def has_second(amr: Iterable[str]) -> bool:
 
 
 def amr_of(methods: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """Merge the methods of the factors done: pwd first; mfa when something known and something had came together (RFC 8176)."""
+    """Merge the methods of the factors done: pwd first; mfa when something known and something had came together (RFC 8176).
+
+    A passkey whose authenticator verified the person ("user") is both by itself; one that did not is only something had (C-29).
+    """
     done = {method for factor in methods for method in factor} - {"mfa"}
-    two = {"mfa"} if "pwd" in done and has_second(done) else set()
+    two = {"mfa"} if _verified_key(done) or ("pwd" in done and has_second(done)) else set()
     return tuple(sorted(done | two, key=lambda method: (method == "mfa", method != "pwd", method)))
+
+
+def _verified_key(done: set[str]) -> bool:
+    return "user" in done and bool(_KEYS & done)
 
 
 def _since(moment: datetime, demand: Demand) -> bool:

@@ -54,9 +54,12 @@ def at(step: Step) -> Callable[[StepView], Callable[[], Response]]:
 @at(Step.ENROL)
 def enrol_totp(found: LoginFlow, user: User) -> Response:
     """Show a secret as a picture and as text until a code proves that the app has it."""
+    if totp.name not in steps.enrolments(found, steps.standing_of(user)):
+        return steps.proceed(found)
+    found = steps.with_pending_app(found, user)
     pending = totp.find_pending(user, found.pending_id or "")
     if pending is None:
-        return steps.proceed(found)  # prepares a new one
+        return steps.proceed(found)
     if request.method == "GET":
         return _enrol_page(found, pending)
     verdict = limits.attempt("enrol:totp", account=user.sub, address=web.context().address or "")

@@ -44,7 +44,10 @@ class LoginFlow:
     started_at: datetime
     sub: str | None = None
     stamp: str | None = None  # the password's stamp when it was accepted; another one at the end starts over
-    methods: tuple[str, ...] = ()  # RFC 8176 values of what was proved, without "mfa"
+    methods: tuple[
+        str, ...
+    ] = ()  # RFC 8176 values of what was proved, without "mfa"; a passkey alone may do without "pwd"
+    may_bind: bool = False  # a recovery lets the person bind a second factor although they had one before
     auth_time: datetime | None = None  # when it was proved, if in an earlier flow
     errands: tuple[str, ...] = ()  # what of demand.then is done
     pending_id: str | None = None  # the authenticator that is being enrolled
@@ -79,18 +82,18 @@ def continued(flow: LoginFlow, session: SsoSession, *, stamp: str) -> LoginFlow:
     return replace(flow, sub=session.sub, stamp=stamp, methods=methods, auth_time=session.auth_time)
 
 
-def continues(session: SsoSession | None, demand: Demand, *, has_second: bool) -> bool:
+def continues(session: SsoSession | None, demand: Demand, *, steps_up: bool) -> bool:
     """Say whether a session may stand in for the first steps of a flow.
 
     Never when the person was asked to prove or to choose who they are; otherwise when they proved it minutes ago, or when
-    only a second factor that they have is missing. An old session alone never leads to an enrolment (7.104).
+    only a further factor that they have is missing (`steps_up`). An old session alone never leads to an enrolment (7.104).
     """
     if session is None or demand.prompt & {"login", "select_account"}:
         return False
     age_s = assurance.age_s(session)
     if demand.max_age_s is not None and age_s > demand.max_age_s:
         return False
-    return age_s <= FRESH_S or (not demand.then and has_second and not assurance.has_second(session.amr))
+    return age_s <= FRESH_S or (not demand.then and steps_up)
 
 
 def find(flow_id: str) -> LoginFlow | None:

@@ -8,16 +8,17 @@ from enum import StrEnum
 from flask import Response
 
 from idp import audit, clock, sessions, users, web
-from idp.authn import assurance, device, flow
-from idp.authn.assurance import Demand
+from idp.authn import assurance, device, flow, policy
+from idp.authn.assurance import PHISHING_RESISTANT, Demand
 from idp.authn.factors import FACTORS, password, recovery_code, totp
 from idp.authn.flow import LoginFlow
-from idp.config import settings
 from idp.db import db
+from idp.language import lazy_gettext
 from idp.users import User
 
+PASSKEY = "passkey"  # the one factor that reaches PHISHING_RESISTANT
 FIRST = "first"  # in the address of a flow that was begun for a browser without our cookie
-STARTED_OVER = "Something about your account has changed. Please sign in again."
+STARTED_OVER = lazy_gettext("Something about your account has changed. Please sign in again.")
 
 
 class Step(StrEnum):
@@ -26,7 +27,7 @@ class Step(StrEnum):
     PASSWORD = "/login"  # noqa: S105
     SECOND = "/login/second"
     BLOCKED = "/login/blocked"
-    ENROL = "/enrol/totp"
+    ENROL = "/enrol"
     CODES = "/enrol/recovery-codes"
     CHANGE = "/password/change"
     FINISH = "/login/finish"
@@ -37,8 +38,10 @@ class Standing:
     """What a person owes and has, as far as the order of steps depends on it."""
 
     require_second: bool
+    min_acr: str = assurance.ONE_FACTOR  # of every sign-in of theirs
     second: tuple[str, ...] = ()  # names of the second factors that can be used now
-    has_app: bool = False  # one of them is an authenticator app that lasts
+    lasting: bool = False  # one of them lasts, as recovery codes do not, and is one that the policy allows
+    may_enrol: tuple[str, ...] = ("passkey", "totp")  # names of the factors that the policy lets them bind
     ever_bound: bool = False  # had a second factor once; a password alone does not replace it
     must_change: bool = False
 
@@ -46,24 +49,52 @@ class Standing:
 def next_step(found: LoginFlow, standing: Standing) -> Step:
     """Decide what comes next. Pure; the table of cases is in tests/authn/test_steps.py.
 
-    A password alone enrols a first second factor, and never replaces one that was lost or disabled (7.104, N-25). Whoever
-    came in with a recovery code and has no app left enrols one. The password is changed last, fully signed in.
+    A password alone enrols a first second factor, and never replaces one that was lost or disabled (7.104, N-25), unless a
+    recovery said so (`may_bind`). Whoever came in with a recovery code and has nothing lasting left enrols something. Where
+    a passkey is demanded, nothing weaker ends the flow (7.103). The password is changed last, fully signed in, by who used it.
     """
-    if found.sub is None or "pwd" not in found.methods:
+    if found.sub is None or not assurance.has_first(found.methods):
         return Step.PASSWORD
-    wants_two = found.demand.acr == assurance.TWO_FACTORS
-    owes_second = standing.require_second or wants_two or bool(standing.second)
-    if owes_second and not assurance.has_second(found.methods):
+    if _owes_second(found, standing) and not assurance.has_second(found.methods):
         if standing.second:
             return Step.SECOND
-        return Step.BLOCKED if standing.ever_bound else Step.ENROL
-    if (owes_second and not standing.has_app) or _owes(found, "enrol_totp"):
+        return Step.ENROL if found.may_bind or not standing.ever_bound else Step.BLOCKED
+    if _owes_passkey(found, standing):
+        if PASSKEY in standing.second:
+            return Step.SECOND
+        return Step.ENROL if PASSKEY in standing.may_enrol else Step.BLOCKED
+    if (_owes_second(found, standing) and not standing.lasting) or _enrolment_errands(found, standing):
         return Step.ENROL
     if found.sealed_codes or _owes(found, "recovery_codes"):
         return Step.CODES
-    if standing.must_change or _owes(found, "password_change"):
+    if (standing.must_change and "pwd" in found.methods) or _owes(found, "password_change"):
         return Step.CHANGE
     return Step.FINISH
+
+
+def enrolments(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
+    """Return the names of the factors that this flow may enrol, in the order of the policy. Pure."""
+    if _owes_passkey(found, standing):
+        return (PASSKEY,)
+    return _enrolment_errands(found, standing) or standing.may_enrol
+
+
+def _owes_second(found: LoginFlow, standing: Standing) -> bool:
+    wants_two = assurance.reaches(_goal(found, standing), assurance.TWO_FACTORS)
+    return standing.require_second or wants_two or bool(standing.second)
+
+
+def _owes_passkey(found: LoginFlow, standing: Standing) -> bool:
+    reached = assurance.acr_of(assurance.amr_of([found.methods]))
+    return _goal(found, standing) == PHISHING_RESISTANT and not assurance.reaches(reached, PHISHING_RESISTANT)
+
+
+def _goal(found: LoginFlow, standing: Standing) -> str:
+    return assurance.stronger(found.demand.acr, standing.min_acr) or assurance.ONE_FACTOR
+
+
+def _enrolment_errands(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
+    return tuple(name for name in standing.may_enrol if _owes(found, f"enrol_{name}"))
 
 
 def begin(demand: Demand, *, notice: str | None = None) -> Response:
@@ -72,34 +103,58 @@ def begin(demand: Demand, *, notice: str | None = None) -> Response:
     session = sessions.current()
     user = users.find_by_sub(session.sub) if session else None
     if session and user and user.is_active:
-        has_second = any(factor.enrolled(user) for factor in FACTORS)
-        if flow.continues(session, demand, has_second=has_second):
-            found = _continued(found, session, user)
-            flow.save(found)
-    return web.see_other(path_of(found, Step.PASSWORD) + ("" if web.context().browser_id else f"&{FIRST}=1"))
+        found = _continued(found, session, user)
+        flow.save(found)
+    return web.see_other(f"{Step.PASSWORD}?flow={found.id}" + ("" if web.context().browser_id else f"&{FIRST}=1"))
+
+
+def resume(user: User, demand: Demand, *, methods: tuple[str, ...], may_bind: bool = False) -> Response:
+    """Start a flow for somebody who has just proved something elsewhere, and send them to what is owed next.
+
+    `methods` are the RFC 8176 values of that proof: ("pwd",) for who has just chosen a password by an invitation. `may_bind`: they may
+    bind a second factor although they had one before. The flow dies with the password's present stamp.
+    """
+    begun = flow.begin(demand)
+    found = replace(begun, sub=user.sub, stamp=password.stamp(user), methods=methods, may_bind=may_bind)
+    flow.save(found)
+    return proceed(found)
 
 
 def _continued(found: LoginFlow, session: sessions.SsoSession, user: User) -> LoginFlow:
     """Let the session stand in for the first steps; not where it would open the way to a new factor or new codes by itself."""
     further = flow.continued(found, session, stamp=password.stamp(user))
-    opens = next_step(further, standing_of(user)) in (Step.ENROL, Step.CODES)
+    step = next_step(further, standing_of(user))
+    if not flow.continues(session, found.demand, steps_up=step is Step.SECOND):
+        return found
+    opens = step in (Step.ENROL, Step.CODES)
     return found if opens and assurance.age_s(session) > flow.PROOF_S else further
 
 
 def standing_of(user: User) -> Standing:
-    """Look up what a person owes and has."""
+    """Look up what a person owes and has. A factor that the policy does not allow any more still opens the way to one that it does."""
+    owed = policy.of(user)
+    enrolled = [factor for factor in FACTORS if factor.enrolled(user)]
+    allowed = [factor for factor in enrolled if factor.name in owed.factors or not factor.lasting]
+    lasting = any(factor.lasting for factor in allowed)
     return Standing(
-        require_second=settings().factors.require_second,
-        second=tuple(factor.name for factor in FACTORS if factor.enrolled(user)),
-        has_app=totp.enrolled(user),
+        require_second=owed.require_second,
+        min_acr=owed.min_acr,
+        second=tuple(factor.name for factor in (allowed if lasting else enrolled)),
+        lasting=lasting,
+        may_enrol=tuple(factor.name for factor in FACTORS if factor.lasting and factor.name in owed.factors),
         ever_bound=any(factor.bound(user) for factor in FACTORS),
         must_change=password.must_change(user),
     )
 
 
+def standing_in(found: LoginFlow) -> Standing:
+    """Look up what the person of a flow owes and has."""
+    return standing_of(users.get_by_sub(found.sub or ""))
+
+
 def step_of(flow: LoginFlow) -> Step:
     """Return the step that a flow is at."""
-    return Step.PASSWORD if flow.sub is None else next_step(flow, standing_of(users.get_by_sub(flow.sub)))
+    return Step.PASSWORD if flow.sub is None else next_step(flow, standing_in(flow))
 
 
 def proceed(found: LoginFlow) -> Response:
@@ -114,15 +169,20 @@ def proceed(found: LoginFlow) -> Response:
 
 
 def path_of(found: LoginFlow, step: Step) -> str:
-    """Return the local address of a step's page."""
-    path = second_path(found) if step is Step.SECOND else step.value
+    """Return the local address of a step's page: where several factors would do, that of the best or of the choice."""
+    path: str = step.value
+    if step is Step.SECOND:
+        path = f"/login/{_second(found, standing_in(found))}"
+    if step is Step.ENROL:
+        names = enrolments(found, standing_in(found))
+        path = f"{path}/{names[0]}" if len(names) == 1 else path
     return f"{path}?flow={found.id}"
 
 
-def second_path(found: LoginFlow) -> str:
-    """Return the page of the first second factor that the person can use."""
-    user = users.get_by_sub(found.sub or "")
-    return next(f"/login/{factor.name}" for factor in FACTORS if factor.enrolled(user))
+def _second(found: LoginFlow, standing: Standing) -> str:
+    """Return the first second factor that the person can use; where a passkey is all that is missing, the passkey."""
+    missing = assurance.has_second(found.methods) and _owes_passkey(found, standing)
+    return PASSKEY if missing else standing.second[0]
 
 
 def finish(found: LoginFlow) -> Response:
@@ -133,7 +193,7 @@ def finish(found: LoginFlow) -> Response:
     user = users.get_by_sub(found.sub or "")
     db.session.refresh(user, with_for_update=True)  # whoever disables them meanwhile ends this session too
     if not user.is_active or password.stamp(user) != found.stamp:
-        flow.save(flow.blank(found, notice=STARTED_OVER))
+        flow.save(flow.blank(found, notice=str(STARTED_OVER)))
         return web.see_other(path_of(found, Step.PASSWORD))
     if flow.take(found):
         _sign_in(user, found)
@@ -148,7 +208,10 @@ def _sign_in(user: User, found: LoginFlow) -> None:
     if before and before.sub == user.sub:
         session = sessions.renew(before, acr=acr, amr=amr, auth_time=auth_time)
     if session is None:
-        session = sessions.start(user.sub, acr=acr, amr=amr, auth_time=auth_time)
+        owed = policy.of(user)
+        session = sessions.start(
+            user.sub, acr=acr, amr=amr, auth_time=auth_time, idle_s=owed.idle_s, absolute_s=owed.absolute_s
+        )
     if found.is_fresh or (before and before.acr != acr):
         audit.record(audit.Event.LOGIN_SUCCEEDED, subject=user.sub, actor=user.sub, sid=session.sid, acr=acr, amr=amr)
     device.remember(user.sub)
@@ -173,12 +236,20 @@ def is_settled(found: LoginFlow) -> bool:
 def _prepared(found: LoginFlow, step: Step) -> LoginFlow:
     """Make what the step's page needs to show, once for the flow."""
     user = users.find_by_sub(found.sub) if found.sub else None
-    if user and step is Step.ENROL and not (found.pending_id and totp.find_pending(user, found.pending_id)):
-        found = replace(found, pending_id=totp.begin_enrolment(user).id)
-        flow.save(found)
+    if user and step is Step.ENROL and enrolments(found, standing_of(user)) == (totp.name,):
+        found = with_pending_app(found, user)
     if user and step is Step.CODES and not found.sealed_codes:
         found = flow.seal_codes(found, recovery_code.issue(user))
         flow.save(found)
+    return found
+
+
+def with_pending_app(found: LoginFlow, user: User) -> LoginFlow:
+    """Make the secret of an authenticator app that is to be enrolled, once for the flow."""
+    if found.pending_id and totp.find_pending(user, found.pending_id):
+        return found
+    found = replace(found, pending_id=totp.begin_enrolment(user).id)
+    flow.save(found)
     return found
 
 

@@ -16,20 +16,25 @@ from idp.authn.flow import LoginFlow
 from idp.authn.identify import Known, identify
 from idp.authn.steps import Step
 from idp.errors import Forbidden, NotFound
+from idp.language import Later, lazy_gettext
 from idp.sessions import SsoSession
 
 pages = Blueprint("authn", __name__)
 
-WRONG = (
+WRONG = lazy_gettext(
     "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
     "or choose a new password with “Forgot password?”."
 )
-WRONG_CODE = "This code is not right, or it was used before."
-WAIT = "There were too many attempts."
-EXPIRED = "The sign-in page was open for too long, or belongs to another browser. Please sign in again."
-BLOCKED = (
+WRONG_CODE = lazy_gettext("This code is not right, or it was used before.")
+WAIT = lazy_gettext("There were too many attempts.")
+EXPIRED = lazy_gettext("The sign-in page was open for too long, or belongs to another browser. Please sign in again.")
+BLOCKED = lazy_gettext(
     "Your second step is switched off, because it was lost or because of too many wrong codes. "
     "The service desk will check who you are and help you back in."
+)
+NO_PASSKEYS = lazy_gettext(
+    "This service asks for a passkey, which the rules of your organisation do not allow for your account. "
+    "The service desk can tell you which way is meant for you."
 )
 
 
@@ -46,7 +51,7 @@ def start_over() -> Response:
     if steps.FIRST in request.args and web.context().browser_id is None:
         web.browser_id()  # the next try may be allowed to keep it
         return web.page("no_cookies.html", 400)
-    return steps.begin(Demand(return_to="/"), notice=EXPIRED if "flow" in request.args else None)
+    return steps.begin(Demand(return_to="/"), notice=str(EXPIRED) if "flow" in request.args else None)
 
 
 def show(
@@ -133,7 +138,7 @@ def login_factor(name: str) -> Response:
         raise NotFound()
     if found is None:
         return start_over()
-    if not steps.is_at(found, Step.SECOND):
+    if not steps.is_at(found, Step.SECOND) or name not in steps.standing_in(found).second:
         return steps.proceed(found)
     if request.method == "GET":
         return _factor_page(factor, found)
@@ -151,8 +156,11 @@ def blocked() -> Response:
     found = found_flow()
     if found is None or not steps.is_at(found, Step.BLOCKED):
         return steps.proceed(found) if found else start_over()
+    if assurance.has_second(found.methods):
+        audit.record(audit.Event.LOGIN_FAILED, subject=found.sub, reason="passkey_demanded_and_not_allowed")
+        raise Forbidden(str(NO_PASSKEYS))
     audit.record(audit.Event.LOGIN_FAILED, subject=found.sub, reason="second_factor_blocked")
-    raise Forbidden(BLOCKED)
+    raise Forbidden(str(BLOCKED))
 
 
 @pages.get("/help")
@@ -182,10 +190,11 @@ def _refused(factor: Factor, found: LoginFlow, refused: Refused) -> Response:
 
 def _factor_page(factor: Factor, found: LoginFlow, *, status: int = 200, refused: Refused | None = None) -> Response:
     user = users.get_by_sub(found.sub or "")
+    usable = steps.standing_of(user).second
     others = [
         {"name": other.name, "label": other.label, "url": f"/login/{other.name}?flow={found.id}"}
         for other in FACTORS
-        if other is not factor and other.enrolled(user)
+        if other is not factor and other.name in usable
     ]
     error = None if refused is None else WAIT if refused.retry_after_s else WRONG_CODE
     template = f"factor_{factor.name}.html"
@@ -194,7 +203,7 @@ def _factor_page(factor: Factor, found: LoginFlow, *, status: int = 200, refused
 
 
 def _login_page(
-    found: LoginFlow, identifier: str, *, error: str | None = None, status: int = 200, refused: Refused | None = None
+    found: LoginFlow, identifier: str, *, error: Later | None = None, status: int = 200, refused: Refused | None = None
 ) -> Response:
     return show(
         "login.html",

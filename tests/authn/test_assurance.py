@@ -78,16 +78,47 @@ def test_satisfied(found: SsoSession | None, wanted: Demand, enough: bool, why: 
         ([("otp",), ("otp",)], ("otp",), ONE_FACTOR),
         ([("mfa",)], (), ONE_FACTOR),
         ([("pwd",), ("mfa",)], ("pwd",), ONE_FACTOR),
+        ([("hwk", "user")], ("hwk", "user", "mfa"), PHISHING_RESISTANT),
+        ([("swk", "user")], ("swk", "user", "mfa"), PHISHING_RESISTANT),
+        ([("hwk",)], ("hwk",), ONE_FACTOR),
+        ([("user",)], ("user",), ONE_FACTOR),
+        ([("otp",), ("user",)], ("otp", "user"), ONE_FACTOR),
+        ([("pwd",), ("hwk",)], ("pwd", "hwk", "mfa"), PHISHING_RESISTANT),
+        ([("pwd",), ("otp",), ("swk", "user")], ("pwd", "otp", "swk", "user", "mfa"), PHISHING_RESISTANT),
     ],
 )
 def test_rfc8176_methods_add_up(methods: list[tuple[str, ...]], amr: tuple[str, ...], acr: str) -> None:
     assert (assurance.amr_of(methods), assurance.acr_of(assurance.amr_of(methods))) == (amr, acr)
 
 
-def test_n13_nothing_of_today_is_called_phishing_resistant() -> None:
-    assert PHISHING_RESISTANT not in SUPPORTED
+def test_n13_codes_are_never_called_phishing_resistant() -> None:
+    assert assurance.acr_of(("pwd", "otp", "mfa")) == TWO_FACTORS
+    assert SUPPORTED == (ONE_FACTOR, TWO_FACTORS, PHISHING_RESISTANT) and demand(acr=PHISHING_RESISTANT)
     with pytest.raises(BadInput):
-        demand(acr=PHISHING_RESISTANT)
+        demand(acr="urn:example:unheard-of")
+
+
+@pytest.mark.parametrize(
+    ("amr", "first"),
+    [(("pwd",), True), (("otp",), False), (("hwk",), False), (("hwk", "user"), True), (("otp", "user"), False)],
+)
+def test_c29_a_passkey_tells_who_somebody_is_only_if_it_verified_them(amr: tuple[str, ...], first: bool) -> None:
+    assert assurance.has_first(amr) is first
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "stronger"),
+    [
+        (None, None, None),
+        (ONE_FACTOR, None, ONE_FACTOR),
+        (None, TWO_FACTORS, TWO_FACTORS),
+        (ONE_FACTOR, PHISHING_RESISTANT, PHISHING_RESISTANT),
+        (PHISHING_RESISTANT, TWO_FACTORS, PHISHING_RESISTANT),
+        (TWO_FACTORS, TWO_FACTORS, TWO_FACTORS),
+    ],
+)
+def test_the_stronger_of_two_levels(one: str | None, other: str | None, stronger: str | None) -> None:
+    assert assurance.stronger(one, other) == stronger
 
 
 @pytest.mark.parametrize(
