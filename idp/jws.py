@@ -27,6 +27,7 @@ MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 ASYMMETRIC = ("ES256", "ES384", "RS256", "RS384", "PS256", "EdDSA")
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_UNSIGNED = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.")
 _KINDS: dict[str, tuple[str, str | None]] = {  # alg: kty, crv
     "ES256": ("EC", "P-256"),
     "ES384": ("EC", "P-384"),
@@ -78,6 +79,20 @@ def read(raw: str) -> Unverified:
     return Unverified(raw, header, _json(body))
 
 
+def read_unsigned(raw: str) -> Unverified:
+    """Take apart what says itself that nobody signed it (`alg` none, no signature). Raises BadSignature.
+
+    Only for what came from a place that is proven otherwise; nothing that `verify` is meant for gets here.
+    """
+    if len(raw) > MAX_CHARS or not _UNSIGNED.fullmatch(raw):
+        raise BadSignature("it is not an unsigned JWT in compact form")
+    head, body, _ = (_unbase64(segment) for segment in raw.split("."))
+    header = _json(head)
+    if header.get("alg") != "none" or "crit" in header or "b64" in header:
+        raise BadSignature("its header must say alg none, and nothing that is not supported")
+    return Unverified(raw, header, _json(body))
+
+
 def verify(found: Unverified, keys: Sequence[Mapping[str, Any]], *, algs: Sequence[str]) -> None:
     """Check the signature with one of these public keys. Raises BadSignature.
 
@@ -88,9 +103,9 @@ def verify(found: Unverified, keys: Sequence[Mapping[str, Any]], *, algs: Sequen
         raise BadSignature(f"alg must be one of {', '.join(algs)}")
     fitting = [key for key in keys if _fits(key, alg, found.header.get("kid"))]
     if not fitting:
-        raise BadSignature("none of the client's keys has this kid and fits this alg")
+        raise BadSignature("none of the keys registered for it has this kid and fits this alg")
     if not any(_is_signed_by(found.raw, json.dumps(key, sort_keys=True), alg) for key in fitting[:_TRIED_AT_MOST]):
-        raise BadSignature("the signature is not by the client's key")
+        raise BadSignature("the signature is not by a key registered for it")
 
 
 def verify_hmac(found: Unverified, secrets: Sequence[bytes]) -> None:

@@ -46,6 +46,11 @@ class Event(StrEnum):
     )
 
     # --- authorization and consent
+    ASSERTION_REDEEMED = (
+        "assertion.redeemed",
+        300203,
+        "An application received a token for a person on the word of a trusted issuer.",
+    )
     AUTHORIZATION_DENIED = (
         "authorization.denied",
         300599,
@@ -106,6 +111,32 @@ class Event(StrEnum):
     RECOVERY_CODE_USED = "recovery_code.used", 300206, "A recovery code was spent."
     RECOVERY_CODES_ISSUED = "recovery_codes.issued", 300110, "A person received a new set of recovery codes."
 
+    # --- trusted devices (a deviation: NIST SP 800-63B-4, 5.1)
+    TRUSTED_DEVICE_ADDED = (
+        "trusted_device.added",
+        300110,
+        "A person chose that one browser skips the second factor for a while.",
+    )
+    TRUSTED_DEVICE_COPIED = (
+        "trusted_device.copied",
+        300206,
+        "Two browsers held the cookie of one trusted device.",
+        FAILURE,
+        True,
+    )
+    TRUSTED_DEVICE_ENDED = "trusted_device.ended", 300111, "A browser asks for the second factor again."
+
+    # --- coming in
+    ACCOUNT_REQUEST_APPROVED = "account_request.approved", 300199, "Somebody agreed to a request for an account."
+    ACCOUNT_REQUEST_CONFIRMED = "account_request.confirmed", 300199, "A stranger proved an address and asked for an account."
+    ACCOUNT_REQUEST_DENIED = "account_request.denied", 300199, "Somebody refused a request for an account."
+    ACCOUNT_REQUEST_REFUSED = "account_request.refused", 300199, "A link of a request for an account was refused.", FAILURE
+    ACCOUNT_REQUEST_STARTED = "account_request.started", 300199, "A stranger gave an address to get an account."
+    INVITATION_ACCEPTED = "invitation.accepted", 300199, "An invited person set their first password."
+    INVITATION_REFUSED = "invitation.refused", 300199, "An invitation's link was refused.", FAILURE
+    INVITATION_REVOKED = "invitation.revoked", 300199, "An invitation was taken back."
+    INVITATION_SENT = "invitation.sent", 300199, "A person was invited to set a first password."
+
     # --- installation
     CONFIG_CHANGED = "config.changed", 300403, "A setting that matters for security was changed."
     ERROR_RAISED = "error.raised", 300299, "An unexpected error ended a request.", FAILURE, True
@@ -157,9 +188,17 @@ class Event(StrEnum):
     USER_UPDATED = "user.updated", 300403, "A person's profile was changed."
 
     # --- recovery
+    RECOVERY_CASE_APPROVED = "recovery_case.approved", 300104, "A second person agreed to a help-desk recovery."
+    RECOVERY_CASE_DENIED = "recovery_case.denied", 300104, "A help-desk recovery was refused.", FAILURE
+    RECOVERY_CASE_EXPIRED = "recovery_case.expired", 300104, "A help-desk recovery was not finished in time.", FAILURE
+    RECOVERY_CASE_ISSUED = "recovery_case.code_issued", 300104, "The help desk gave out a temporary code."
+    RECOVERY_CASE_OPENED = "recovery_case.opened", 300104, "The help desk began to let a person back in."
+    RECOVERY_CASE_STOPPED = "recovery_case.stopped", 300104, "A help-desk recovery was stopped.", FAILURE, True
+    RECOVERY_CASE_USED = "recovery_case.used", 300104, "A person used the temporary code of the help desk."
     RECOVERY_COMPLETED = "recovery.completed", 300104, "A person got back in and replaced their password."
     RECOVERY_REFUSED = "recovery.refused", 300104, "A recovery link was refused.", FAILURE
     RECOVERY_REQUESTED = "recovery.requested", 300104, "Somebody asked for a way back in."
+    RECOVERY_REVIEWED = "recovery.reviewed", 300104, "After a recovery a person looked through what was added lately."
     USERNAME_REMINDED = "username.reminded", 300104, "A person was reminded of their username by mail."
 
     # --- the staff's pages

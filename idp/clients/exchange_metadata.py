@@ -54,5 +54,12 @@ def _coherent(fields: Fields, _loopback_names: bool) -> list[tuple[str, str]]:
     return []
 
 
+def _bearer(fields: Fields, _loopback_names: bool) -> list[tuple[str, str]]:
+    """RFC 7523 section 2.1: who may bring assertions is a setting that names clients, so a client must prove that it is the one."""
+    if profiles.JWT_BEARER in fields["grant_types"] and fields["token_endpoint_auth_method"] == profiles.PUBLIC:
+        return [("grant_types", "cannot include jwt-bearer without client authentication")]
+    return []
+
+
 READERS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {"token_exchange": (_policies, ())}
-RULES = (_coherent,)
+RULES = (_coherent, _bearer)

@@ -7,9 +7,12 @@ is remembered too, for longer each time, and the old set is used meanwhile. One 
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from flask import current_app
@@ -72,12 +75,30 @@ def find(client: Client, *, suits: Callable[[Keys], bool]) -> Keys:
         return tuple(client.jwks["keys"])
     if not client.jwks_uri:
         raise NoKeys("the client has not registered any keys")
-    kept = _kept(client.jwks_uri)
+    return find_at(client.jwks_uri, suits=suits)
+
+
+def find_at(url: str, *, suits: Callable[[Keys], bool]) -> Keys:
+    """Return the keys that somebody publishes at this address. Raises NoKeys."""
+    kept = _kept(url)
     if kept.wants_fetch(unknown_key=not suits(kept.keys)):
-        _fetch_alone(kept, client.jwks_uri, suits)
+        _fetch_alone(kept, url, suits)
     if not kept.keys:
         raise NoKeys(f"the keys at jwks_uri cannot be had: {kept.problem}")
     return kept.keys
+
+
+def in_file(name: str) -> Keys:
+    """Return the keys of a JWK Set in a file, read again when it has changed. Raises NoKeys."""
+    try:
+        return _read(name, Path(name).stat().st_mtime_ns)
+    except (OSError, ValueError) as error:
+        raise NoKeys(f"the file with the keys cannot be used: {type(error).__name__}") from None
+
+
+@lru_cache(maxsize=64)
+def _read(name: str, _changed_at: int) -> Keys:
+    return _usable(json.loads(Path(name).read_bytes()))
 
 
 def _fetch_alone(kept: _Set, url: str, suits: Callable[[Keys], bool]) -> None:

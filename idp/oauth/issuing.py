@@ -83,9 +83,15 @@ def exchanged_access_token(client: Client, family: Family, audience: Audience, *
 
 
 def _of_person(client: Client, family: Family, audience: Audience) -> dict[str, Any]:
-    return _common(client, audience) | {
-        "sub": subjects.of(client, family.sub),
-        "jti": f"{family.id}.{crypto.random_token(16)}",
+    whose = {"sub": subjects.of(client, family.sub), "jti": f"{family.id}.{crypto.random_token(16)}"}
+    return _common(client, audience) | whose | _sign_in(family)
+
+
+def _sign_in(family: Family) -> dict[str, Any]:
+    """RFC 9068 section 2.2.1: how and when the person signed in; nothing where they did not, and nobody may read a 1FA into it."""
+    if not family.has_sign_in:
+        return {}
+    return {
         "auth_time": int(family.auth_time.timestamp()),
         "acr": family.acr,
         "amr": list(family.amr),

@@ -7,14 +7,12 @@ to register.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import orjson
 from authlib.oauth2 import OAuth2Error
 
 from idp import clock, jws
+from idp.clients import key_sets
 from idp.config import settings
 
 LEEWAY_S = 60
@@ -40,9 +38,9 @@ def read(raw_statement: Any) -> dict[str, Any]:
         trusted = _trusted().get(str(found.claims.get("iss")))
         if trusted is None:
             raise UnapprovedStatement("The issuer of the software statement is not trusted here.")
-        jws.verify(found, _keys(trusted, Path(trusted).stat().st_mtime_ns), algs=jws.ASYMMETRIC)
+        jws.verify(found, key_sets.in_file(trusted), algs=jws.ASYMMETRIC)
         _check_times(found.claims)
-    except jws.BadSignature as problem:
+    except (jws.BadSignature, key_sets.NoKeys) as problem:
         raise InvalidStatement(f"The software statement is not good: {problem}.") from None
     if not _is_for_us(found.claims.get("aud")):
         raise InvalidStatement("The software statement is for another audience.")
@@ -66,9 +64,3 @@ def _is_for_us(audience: Any) -> bool:
 def _trusted() -> dict[str, str]:
     entries = (entry.partition(" ") for entry in settings().oauth.software_statement_issuers)
     return {issuer: file.strip() for issuer, _, file in entries}
-
-
-@lru_cache(maxsize=64)
-def _keys(file: str, _changed_at: int) -> tuple[dict[str, Any], ...]:
-    """Read a key set, again when its file has changed."""
-    return tuple(orjson.loads(Path(file).read_bytes())["keys"])

@@ -136,7 +136,7 @@ def test_x1_attack_34_trap_5_any_other_audience_is_refused(machine, ask, audienc
 def test_x1_f26_the_table_decides_for_every_profile(app, profile):
     from idp.clients import profiles
     from idp.jws import BadSignature
-    from idp.oauth import client_assertion
+    from idp.oauth import assertions
 
     class Somebody:
         def __init__(self):
@@ -145,7 +145,7 @@ def test_x1_f26_the_table_decides_for_every_profile(app, profile):
     taken = []
     for audience in [*OIDC_TAKES, *NOBODY_TAKES]:
         try:
-            client_assertion._check_audience({"aud": audience}, Somebody())
+            assertions.check_audience({"aud": audience}, Somebody())
         except BadSignature:
             continue
         taken.append(audience)
