@@ -1,17 +1,30 @@
-"""account — a person's own page: who is signed in here, services to open, recent sign-ins, sessions elsewhere, errands.
+"""account — a person's own pages: what is known of them, where they are signed in, what applications may do, what happened.
 
-views.py     the pages; every rule lives in the rooms below
+frame.py     the blueprint, who is here, the word on what was just done, a fresh proof where one is owed
+home.py      the overview `/`
+profile.py   names, claims, language, time zone
+sessions.py  where they are signed in
+apps.py      what applications may do
+activity.py  what happened
+data.py      everything we hold, as a file
+words.py     facts in the words that people use
+
+Every rule lives in the rooms below. templates/account_base.html is the frame of the pages.
 """
 
 from __future__ import annotations
 
 from flask import Flask
 
-from idp.account import views
+from idp.account import apps, home
+from idp.account import sessions as where
+from idp.account.frame import pages
 
 __all__ = ["install"]
+
+_PAGES = (home, where, apps)  # importing them hangs their views on the blueprint
 
 
 def install(app: Flask) -> None:
     """Hang the pages of one's own account on the application."""
-    app.register_blueprint(views.pages)
+    app.register_blueprint(pages)

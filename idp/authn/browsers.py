@@ -1,8 +1,10 @@
-"""Which browsers we test with, and whether this is one of them. An unsupported browser is told so and still served."""
+"""Which browsers we test with, whether this is one of them, and what people call it. An unsupported browser is told so and still served."""
 
 from __future__ import annotations
 
 import re
+
+from idp.language import gettext
 
 SUPPORTED = ("Chrome 109 or newer", "Edge 109 or newer", "Firefox 115 or newer", "Safari 15 or newer")
 
@@ -24,3 +26,34 @@ def supported(user_agent: str | None) -> bool:
         if found:
             return int(found[1]) >= oldest
     return False
+
+
+_NAMES = (  # the first that matches: Edge and Opera also say Chrome, Chrome also says Safari
+    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),
+    ("Opera", re.compile(r"OPR/")),
+    ("Firefox", re.compile(r"Firefox/|FxiOS/")),
+    ("Chrome", re.compile(r"Chrome/|Chromium/|CriOS/")),
+    ("Safari", re.compile(r"Safari/")),
+)
+_SYSTEMS = (
+    ("iPhone", re.compile(r"iPhone")),
+    ("iPad", re.compile(r"iPad")),
+    ("Android", re.compile(r"Android")),
+    ("ChromeOS", re.compile(r"CrOS")),
+    ("Windows", re.compile(r"Windows")),
+    ("Mac", re.compile(r"Mac OS")),
+    ("Linux", re.compile(r"Linux|X11")),
+)
+
+
+def described(user_agent: str | None) -> str:
+    """Name a browser and its system as people do; never a ground for a decision, and never what the browser wrote itself."""
+    agent = (user_agent or "")[:512]
+    browser, system = _first(_NAMES, agent), _first(_SYSTEMS, agent)
+    if browser and system:
+        return gettext("%(browser)s on %(system)s", browser=browser, system=system)
+    return browser or system or gettext("Unknown browser")
+
+
+def _first(known: tuple[tuple[str, re.Pattern[str]], ...], agent: str) -> str:
+    return next((name for name, pattern in known if pattern.search(agent)), "")

@@ -7,7 +7,9 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 6749 3.1, 4.1.1-4.1.2 authorization endpoint; OIDC Core 3.1.2 | authorization_request.py (checks), authorize.py (dispatcher), parked.py |
 | RFC 6749 3.2, 4.1.3, 4.4, 5, 6 token endpoint | server.py, grants/, issuing.py |
 | RFC 6749 2.3 client authentication | client_auth.py |
-| RFC 7521, RFC 7523 2.2 client assertions | client_assertion.py, idp/clients/key_sets.py, idp/outbound.py |
+| RFC 7521, RFC 7523 3 what every assertion owes | assertions.py |
+| RFC 7523 2.1 JWT bearer grant | grants/jwt_bearer.py, trusted_issuers.py |
+| RFC 7523 2.2 client assertions | client_assertion.py, idp/clients/key_sets.py, idp/outbound.py |
 | RFC 6749 4.1.2 authorization codes | codes.py |
 | RFC 6750 bearer tokens; OIDC Core 5.3 UserInfo | userinfo.py |
 | RFC 7009 revocation | revocation.py |
@@ -19,7 +21,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 8252 native apps | idp/clients/redirects.py |
 | RFC 8414 metadata; OIDC Discovery | metadata.py |
 | RFC 8628 device authorization | device.py (pages), device_codes.py, grants/device_code.py |
-| RFC 9101 request objects | request_object.py |
+| RFC 9101, OIDC Core 6 request objects, by value and by reference | request_object.py, request_uri.py |
 | RFC 9126 pushed authorization requests | par.py |
 | OIDC Core 3.2, 3.3 implicit and hybrid, for the profile legacy | response_types.py, front_channel.py |
 | RFC 8693 token exchange | grants/token_exchange.py, idp/clients/exchange_metadata.py (policy) |
@@ -31,7 +33,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, claims_parameter.py, issuing.py, hints.py |
 | OIDC Core 10.2 encrypted ID tokens and UserInfo | sealed_answers.py, idp/jwe.py |
 | OIDC Core 8 pairwise subjects | subjects.py |
-| OIDC Core 3.1.2.4, 11 consent, offline access | consent.py |
+| OIDC Core 3.1.2.4, 11 consent, offline access | consent.py, reach.py (what applications hold of a person) |
 | OIDC RP-Initiated Logout; end of sessions | logout.py |
 | OIDC Back-Channel Logout | backchannel.py (outbox, logout token), backchannel_wire.py |
 | OIDC Front-Channel Logout | frontchannel_logout.py |
@@ -45,9 +47,9 @@ from __future__ import annotations
 from flask import Flask
 
 from idp import sessions
-from idp.oauth import backchannel, consent, logout, resources, server, session_management, tokens, views
+from idp.oauth import backchannel, consent, logout, reach, resources, server, session_management, tokens, views
 
-__all__ = ["backchannel", "consent", "install", "resources", "tokens"]
+__all__ = ["backchannel", "consent", "install", "reach", "resources", "tokens"]
 
 
 def install(app: Flask) -> None:

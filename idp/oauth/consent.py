@@ -106,12 +106,12 @@ def deny(sub: str, request: AuthorizationRequest, *, sid: str) -> None:
 
 
 def revoke(sub: str, client_id: str, *, actor: str) -> bool:
-    """Take a yes back and end all that was issued on it (attack 55). False if there was none."""
+    """Take a yes back and end all that was issued on it (attack 55). False if there was nothing to take back."""
     gone = db.session.connection().execute(delete(_TABLE).where(_mine(sub, client_id))).rowcount == 1
     ended = tokens.revoke_of_person(sub, because="consent_revoked", client_id=client_id)
     if gone or ended:
         audit.record(audit.Event.CONSENT_REVOKED, subject=sub, actor=actor, client_id=client_id, families=ended)
-    return gone
+    return gone or ended > 0
 
 
 def of(sub: str) -> list[Consent]:

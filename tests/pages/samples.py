@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tests.pages import account_samples, staff_samples
+
 NOW = datetime(2026, 3, 2, 7, 4, tzinfo=UTC)
 
 COMMON: dict[str, Any] = {
@@ -48,14 +50,6 @@ SESSION = Shape(
     expires_at=NOW + timedelta(hours=12),
     address="192.0.2.7",
     user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0",
-)
-ELSEWHERE = Shape(
-    **{
-        **vars(SESSION),
-        "sid": "s2",
-        "address": "2001:db8::12",
-        "user_agent": "Mozilla/5.0 (iPad; CPU OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1",
-    }
 )
 USER = Shape(display_name="Dr. Maren Oduya", username="maren.oduya@example.org")
 LOGIN = {
@@ -117,6 +111,8 @@ DEVICE = {
 HOME = {
     "user": USER,
     "session": SESSION,
+    "how": "Password and code",
+    "elsewhere": 0,
     "apps": [
         {"name": "Claims service", "url": "https://claims.example.org/"},
         {"name": "Patient service", "url": "https://patients.example.org/"},
@@ -238,19 +234,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("end_session.html", "first"): END,
     ("end_session.html", "nobody"): {"client_name": None, "display_name": None, "hidden": {}},
     ("home.html", "first"): HOME,
-    ("home.html", "full"): {
-        **HOME,
-        "sessions": [SESSION, ELSEWHERE],
-        "password_url": "/password/change",
-        "consents": [
-            {
-                "client_id": "rounds",
-                "name": "Ward Rounds",
-                "since": NOW,
-                "scopes": ["know who you are when you sign in"],
-            }
-        ],
-    },
+    ("home.html", "full"): {**HOME, "elsewhere": 2, "notice": "Your password is changed."},
     ("home.html", "empty"): {**HOME, "apps": [], "recent": [], "codes_left": 1},
     ("error.html", "error"): {
         "status_code": 503,
@@ -294,3 +278,5 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("demo_mailbox.html", "empty"): {"mails": [], "codes": [], "urls": []},
 }
+
+CASES |= account_samples.CASES | staff_samples.CASES

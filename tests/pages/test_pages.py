@@ -242,31 +242,27 @@ def test_attack_77_form_post_escapes_what_it_carries(render: Render) -> None:
 def test_home_greets_and_signs_out(render: Render) -> None:
     page = render("home.html", "first")
     assert page.one("h1").text == "Hello, Dr. Maren Oduya"
-    assert "/end_session" in [a["href"] for a in page.all("a") if any(e.tag == "nav" for e in a.inside)]
+    assert "/end_session" in [a["href"] for a in page.all("a") if any(e.tag == "header" for e in a.inside)]
     assert "2026-03-02T07:04:00+00:00" in [e["datetime"] for e in page.all("time")]
 
 
-def test_home_lists_other_browsers_and_consents_with_a_way_to_end_them(render: Render) -> None:
+def test_home_leads_to_the_other_browsers(render: Render) -> None:
     page = render("home.html", "full")
-    actions = {form["action"]: form for form in page.all("form")}
-    assert set(actions) == {"/sessions/end", "/consents/revoke", "/account/recovery-codes"}
-    sids = [e["value"] for e in page.all("input") if e["name"] == "sid"]
-    assert sids == ["s2"] and SESSION.sid not in sids
-    assert "Safari on iPad" in page.one("main").text
+    assert "signed in on 2 other browsers" in page.one("main").text
+    assert "/account/sessions" in [a["href"] for a in page.all("a") if page.one("main") in a.inside]
+    assert "other browser" not in render("home.html", "first").one("main").text
 
 
-@pytest.mark.parametrize(
-    ("agent", "name"),
-    [
-        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
-        ("Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"),
-        ("curl/8", "Unknown browser"),
-        (None, "Unknown browser"),
-    ],
-)
-def test_a_browser_is_called_by_its_usual_name(render: Render, agent: str | None, name: str) -> None:
-    other = type(SESSION)(**{**vars(SESSION), "sid": "s3", "user_agent": agent})
-    assert name in render("home.html", "full", sessions=[SESSION, other]).one("main").text
+def test_the_menu_of_an_account_says_where_one_is(render: Render) -> None:
+    page = render("account_sessions.html", "several")
+    assert {a["href"] for a in page.all("a") if a.get("aria-current") == "page"} == {"/account/sessions"}
+
+
+def test_other_browsers_can_be_signed_out_and_this_one_by_the_front_door(render: Render) -> None:
+    page = render("account_sessions.html", "several")
+    assert [e["value"] for e in page.all("input") if e["name"] == "sid"] == ["s2"]
+    assert {form["action"] for form in page.all("form")} == {"/account/sessions/end", "/account/sessions/end-others"}
+    assert not render("account_sessions.html", "one").all("form")
 
 
 def test_an_error_page_says_what_to_do_and_which_number_to_tell(render: Render) -> None:

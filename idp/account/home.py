@@ -1,70 +1,41 @@
-"""The home page `/` and what can be done from it."""
+"""The overview `/`: who is signed in, the services to open, what deserves a word, and the last sign-ins."""
 
 from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response
+from flask import Response
 
 from idp import audit, authn, clients, oauth, sessions, web
+from idp.account.frame import mine, page, pages
+from idp.account.words import how
 from idp.audit import Entry, Query
 from idp.authn import Demand, guard
 from idp.authn.factors import recovery_code
 from idp.clients import Client
 from idp.config import settings
-from idp.errors import NotFound
+from idp.language import gettext
 from idp.users import User
 
-pages = Blueprint("account", __name__)
-
 RECENT = 6
-DONE = {
-    "password": "Your password is changed.",
-    "codes": "Your new recovery codes count now; the old ones are gone.",
-}
 
 
 @pages.get("/")
 @guard.login_required
 def home() -> Response:
-    """Show who is signed in, the services to open, the last sign-ins, and where else this person is signed in."""
-    session, user = _mine()
-    return web.page(
+    """Show who is signed in, the services to open, the last sign-ins, and that this person is signed in elsewhere too."""
+    session, user = mine()
+    return page(
         "home.html",
+        "home",
         user=user,
         session=session,
-        notice=DONE.get(web.single("done")),
-        sessions=sessions.of(user.sub),
+        how=how(session.amr),
+        elsewhere=len(sessions.of(user.sub)) - 1,
         apps=_apps(user),
         recent=[_told(entry) for entry in audit.search(Query(subject=user.sub, event="login.*"), limit=RECENT).entries],
-        consents=_consents(user),
         codes_left=_codes_running_low(user),
-        password_url="/account/password",  # noqa: S106
     )
-
-
-@pages.post("/sessions/end")
-@web.csrf_protected
-@guard.login_required
-def end_session() -> Response:
-    """Sign out another browser of the same person. Somebody else's session is as unknown as none (7.126)."""
-    _, user = _mine()
-    sid = web.single("sid")
-    if sid not in {one.sid for one in sessions.of(user.sub)}:
-        raise NotFound("This session has ended already.")
-    sessions.end(sid, cause="user")
-    return web.see_other("/")
-
-
-@pages.post("/consents/revoke")
-@web.csrf_protected
-@guard.login_required
-def revoke_consent() -> Response:
-    """Take back what an application was allowed; all that it was given ends at once (7.55)."""
-    _, user = _mine()
-    if not oauth.consent.revoke(user.sub, web.single("client_id"), actor=user.sub):
-        raise NotFound("This application has no permission any more.")
-    return web.see_other("/")
 
 
 @pages.get("/account/password")
@@ -80,13 +51,6 @@ def change_password() -> Response:
 def renew_recovery_codes() -> Response:
     """Lead to a new set of recovery codes, which replaces the old one (C-15: by way of a fresh proof)."""
     return authn.demand(Demand(return_to="/?done=codes", then=("recovery_codes",)))
-
-
-def _mine() -> tuple[sessions.SsoSession, User]:
-    found = guard.signed_in()
-    if found is None:
-        raise NotFound()  # cannot be: login_required has looked, in the same request
-    return found
 
 
 def _apps(user: User) -> list[dict[str, str]]:
@@ -107,26 +71,9 @@ def _door(client: Client) -> str:
     return f"{client.initiate_login_uri}{joint}{urlencode({'iss': settings().server.issuer})}"
 
 
-def _consents(user: User) -> list[dict[str, object]]:
-    """What this person allowed to other people's applications that still exist."""
-    known = [(given, clients.find(given.client_id)) for given in oauth.consent.of(user.sub)]
-    return [
-        {
-            "client_id": given.client_id,
-            "name": client.client_name,
-            "since": given.granted_at,
-            "scopes": [oauth.resources.sentence(scope) for scope in given.scopes],
-        }
-        for given, client in known
-        if client
-    ]
-
-
 def _told(entry: Entry) -> dict[str, object]:
-    if entry.outcome == "failure":
-        what = "A sign-in failed"
-    else:
-        what = "Signed in with password and code" if "mfa" in entry.amr else "Signed in with password"
+    failed = entry.outcome == "failure"
+    what = gettext("A sign-in failed") if failed else gettext("Signed in: %(how)s", how=how(entry.amr))
     return {"when": entry.time, "what": what, "where": entry.address or ""}
 
 
