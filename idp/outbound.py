@@ -1,13 +1,15 @@
-"""outbound — fetching what an application published, from an address that the application chose (attacks 37, 62, 63).
+"""outbound — going to an address that an application chose: to fetch what it published, to tell it something (attacks 37, 62, 63).
 
 Whoever registers a URL must not use us to look into our own network. So a name is resolved first, every address must be a
-public one, and the connection goes to the address that was judged: a second answer of the DNS changes nothing. No redirect is
-followed, no proxy of the environment is used, and one deadline covers name, connection, TLS and body, however slowly they drip.
-In development and demo, loopback is accepted too, by plain http.
+public one, or of a network in `outbound.allowed_networks`, and the connection goes to the address that was judged: a second answer
+of the DNS changes nothing. Link-local addresses, where clouds keep their credentials, and this machine are refused whatever is allowed.
+No redirect is followed, no proxy of the environment is used, and one deadline covers name, connection, TLS and body, however slowly
+they drip. In development and demo, loopback is accepted too, by plain http.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -15,7 +17,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,10 +31,18 @@ from idp.config import settings
 DEADLINE_S = 3.0
 MAX_BYTES = 64 * 1024
 
+_METADATA = frozenset(  # where clouds answer from outside 169.254.0.0/16 with what only the machine itself may know
+    ipaddress.ip_address(address) for address in ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")
+)
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_JSON = re.compile(r"application/(json|[\w.-]+\+json)")
+_TEXT = re.compile(r"text/plain")
+_JWT = re.compile(r"application/(oauth-authz-req\+jwt|jwt|jose)")
+_NAMED = {_JSON: "JSON", _JWT: "that of a JWT", _TEXT: "text/plain"}
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])")
 _NO_CACHE = re.compile(r"\bno-(?:store|cache)\b")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Found = list[tuple[Any, ...]]  # what getaddrinfo answers
 
 
 class Unreachable(Exception):
@@ -41,7 +51,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """JSON that came back, and how long its owner wants it kept (None: did not say)."""
+    """JSON or a JWT that came back, and how long its owner wants it kept (None: did not say)."""
 
     value: Any
     max_age_s: int | None
@@ -49,34 +59,52 @@ class Document:
 
 def fetch_json(url: str, *, max_bytes: int = MAX_BYTES) -> Document:
     """GET a JSON document within DEADLINE_S. Raises Unreachable."""
+    body, max_age_s = _fetch(url, "application/json", _JSON, max_bytes)
+    try:
+        return Document(json.loads(body), max_age_s)
+    except (ValueError, RecursionError):
+        raise Unreachable("the body is not JSON") from None
+
+
+def fetch_jwt(url: str, *, max_bytes: int = MAX_BYTES) -> Document:
+    """GET a JWT as text within DEADLINE_S; RFC 9101 section 10.3.2 names its media type. Raises Unreachable."""
+    body, max_age_s = _fetch(url, "application/oauth-authz-req+jwt, application/jwt, application/jose", _JWT, max_bytes)
+    if not body.isascii():
+        raise Unreachable("the body is not a JWT")
+    return Document(body.decode("ascii"), max_age_s)
+
+
+def fetch_text(url: str, *, max_bytes: int = MAX_BYTES) -> str:
+    """GET plain text within DEADLINE_S. Raises Unreachable."""
+    body, _ = _fetch(url, "text/plain", _TEXT, max_bytes)
+    return body.decode("utf-8", "replace")
+
+
+def _fetch(url: str, accept: str, media_types: re.Pattern[str], max_bytes: int) -> tuple[bytes, int | None]:
     ends_at = time.monotonic() + DEADLINE_S
     parts = _checked(url)
     target = _Target(_resolve(parts, ends_at), ends_at)
-    headers = [("Host", parts.netloc), ("Accept", "application/json"), ("Accept-Encoding", "identity")]
+    headers = [("Host", parts.netloc), ("Accept", accept), ("Accept-Encoding", "identity")]
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=target, retries=0) as pool,
             pool.stream("GET", url, headers=headers) as response,
         ):
-            return _document(response, max_bytes)
+            return _answer(response, media_types, max_bytes)
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as error:
         raise Unreachable(f"no answer: {type(error).__name__}") from None
 
 
-def _document(response: httpcore.Response, max_bytes: int) -> Document:
+def _answer(response: httpcore.Response, media_types: re.Pattern[str], max_bytes: int) -> tuple[bytes, int | None]:
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     if response.status != 200:
         raise Unreachable(f"status {response.status}")
     media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
-        raise Unreachable("the content type is not JSON")
+    if not media_types.fullmatch(media_type):
+        raise Unreachable(f"the content type is not {_NAMED[media_types]}")
     if headers.get(b"content-encoding", "identity") != "identity":
         raise Unreachable("the body is compressed")
-    try:
-        value = json.loads(_body(response.iter_stream(), max_bytes))
-    except (ValueError, RecursionError):
-        raise Unreachable("the body is not JSON") from None
-    return Document(value, _max_age_s(headers.get(b"cache-control", "").lower()))
+    return _body(response.iter_stream(), max_bytes), _max_age_s(headers.get(b"cache-control", "").lower())
 
 
 def _body(chunks: Iterable[bytes], max_bytes: int) -> bytes:
@@ -111,25 +139,54 @@ def _checked(url: str) -> SplitResult:
 
 
 def _resolve(parts: SplitResult, ends_at: float) -> str:
-    """Return the address to connect to. One forbidden address among several forbids them all: names that mix are traps."""
-    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
-    looking = _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = looking.result(timeout=max(0.0, ends_at - time.monotonic()))
+        found = _look_up(parts).result(timeout=max(0.0, ends_at - time.monotonic()))
     except TooSlow:
         raise Unreachable("the name was not resolved in time") from None
     except (OSError, UnicodeError):
         raise Unreachable("the name does not resolve") from None
+    return _judged(found, parts)
+
+
+async def address_of(url: str) -> str:
+    """Return the judged address to which a connection for this URL must go, for whoever speaks to it otherwise. Raises Unreachable."""
+    parts = _checked(url)
+    try:
+        found = await asyncio.wrap_future(_look_up(parts))
+    except (OSError, UnicodeError):
+        raise Unreachable("the name does not resolve") from None
+    return _judged(found, parts)
+
+
+def _look_up(parts: SplitResult) -> Future[_Found]:
+    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    return _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+
+
+def _judged(found: _Found, parts: SplitResult) -> str:
+    """Return the address to connect to. One forbidden address among several forbids them all: names that mix are traps."""
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     if not addresses or not all(_may_go_to(address, plain=parts.scheme == "http") for address in addresses):
-        raise Unreachable("the name leads into a network that is not public")
+        raise Unreachable("the name leads into a network that is not public; see outbound.allowed_networks")
     return str(addresses[0])
 
 
 def _may_go_to(address: _Address, *, plain: bool) -> bool:
     if settings().development and address.is_loopback:
         return True
-    return not plain and is_public(address)
+    return not plain and (is_public(address) or _is_allowed(address))
+
+
+def _is_allowed(address: _Address) -> bool:
+    """Say whether the operator listed a private network that holds this address; never this machine, nor a cloud's metadata."""
+    if address.is_link_local or address.is_loopback or address in _METADATA:
+        return False
+    return any(address in network for network in _networks(settings().outbound.allowed_networks))
+
+
+@lru_cache(maxsize=8)
+def _networks(listed: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(entry) for entry in listed)
 
 
 def is_public(address: _Address) -> bool:
@@ -139,12 +196,12 @@ def is_public(address: _Address) -> bool:
             return False
         if address.sixtofour is not None:
             return False
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and address not in _METADATA
 
 
 @lru_cache(maxsize=1)
 def _resolver() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolve")
+    return ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
 
 
 @lru_cache(maxsize=1)

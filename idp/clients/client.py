@@ -81,6 +81,7 @@ class Client:
     request_object_signing_alg: str = ""  # empty: any of its profile
     require_signed_request_object: bool = False
     require_pushed_authorization_requests: bool = False
+    request_uris: tuple[str, ...] = ()  # where its request objects may be fetched (OIDC Core 6.2)
     logo_uri: str = ""  # linked to on the consent page, never loaded by a page of ours (attack 65)
     initiate_login_uri: str = ""  # where the application begins a sign-in (OIDC Core 4)
     software_id: str = ""

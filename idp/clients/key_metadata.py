@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,10 @@ from idp.clients import profiles, redirects
 from idp.jws import key_problem
 
 MAX_KEYS = 20
+MAX_REQUEST_URIS, MAX_REQUEST_URI = 20, 512  # RFC 9101 section 5.2: ASCII characters of a request_uri
 MAX_JWKS = 32_768  # characters of a key set that is registered by value
+
+_FRAGMENT = re.compile(r"[A-Za-z0-9_-]*")  # base64url
 
 Fields = dict[str, Any]
 Problems = list[tuple[str, str]]
@@ -41,6 +45,16 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _request_uris(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(uri, str) for uri in value):
+        raise ValueError("must be a list of texts")
+    if len(value) > MAX_REQUEST_URIS or any(len(uri) > MAX_REQUEST_URI for uri in value):
+        raise ValueError(
+            f"must not have more than {MAX_REQUEST_URIS} entries of {MAX_REQUEST_URI} characters (RFC 9101)"
+        )
+    return tuple(value)
+
+
 READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "jwks": (key_set, None),
     "jwks_uri": (_text, ""),
@@ -48,6 +62,7 @@ READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "request_object_signing_alg": (_text, ""),
     "require_signed_request_object": (_flag, False),
     "require_pushed_authorization_requests": (_flag, False),
+    "request_uris": (_request_uris, ()),
 }
 
 
@@ -87,4 +102,16 @@ def _request_objects(fields: Fields, _loopback_names: bool) -> Problems:
     return found
 
 
-RULES = (_where_keys_are, _assertions, _request_objects)
+def _where_requests_are(fields: Fields, loopback_names: bool) -> Problems:
+    """OIDC Registration 2: https; a fragment may stand there, it is the hash of what is fetched."""
+    found = []
+    for uri in fields["request_uris"]:
+        address, _, fragment = uri.partition("#")
+        if problem := redirects.problem(address, native=False, loopback_names=loopback_names):
+            found.append(("request_uris", f"{problem}: {uri[:80]!a}"))
+        elif not _FRAGMENT.fullmatch(fragment):
+            found.append(("request_uris", f"must have a base64url hash as its fragment, or none: {uri[:80]!a}"))
+    return found
+
+
+RULES = (_where_keys_are, _assertions, _request_objects, _where_requests_are)

@@ -28,6 +28,7 @@ from idp.oauth import (
     once,
     pkce,
     request_object,
+    request_uri,
     resources,
     response_types,
 )
@@ -134,7 +135,7 @@ def _client(params: Params) -> Client:
 def _unfolded(params: Params, client: Client) -> tuple[Params, OAuth2Error | None]:
     """Return what the request object holds; if it is refused, the outer parameters say where that can be told."""
     try:
-        return request_object.unfold(params, client), None
+        return request_object.unfold(request_uri.unfold(params, client), client), None
     except OAuth2Error as refusal:
         return params, refusal
 

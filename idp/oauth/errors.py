@@ -33,6 +33,18 @@ class InvalidRequestObject(OAuth2Error):  # type: ignore[misc]
     error = "invalid_request_object"
 
 
+class UnusableRequestUri(OAuth2Error):  # type: ignore[misc]
+    """A request_uri that the client did not register, or where no request can be had (OIDC Core 3.1.2.6, RFC 9101 section 7)."""
+
+    error = "invalid_request_uri"
+
+
+class Overloaded(OAuth2Error):  # type: ignore[misc]
+    """Not now (RFC 6749 section 4.1.2.1)."""
+
+    error = "temporarily_unavailable"
+
+
 class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]
     """An essential `acr` that cannot be reached here (OIDC Core 5.5.1.1; the error code of its companion document)."""
 

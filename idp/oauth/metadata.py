@@ -23,6 +23,7 @@ from idp.oauth import (
     pkce,
     request_object,
     resources,
+    request_uri,
     response_types,
     session_management,
 )
@@ -75,7 +76,8 @@ def document() -> dict[str, Any]:
         "claims_parameter_supported": True,
         **_authorization_details(),
         "request_parameter_supported": True,
-        "request_uri_parameter_supported": False,  # by reference of the client's own; what was pushed has its endpoint
+        "request_uri_parameter_supported": request_uri.is_on(),  # of the client's own; what was pushed has its endpoint
+        "require_request_uri_registration": True,
         "request_object_signing_alg_values_supported": list(request_object.algorithms()),
         "require_signed_request_object": False,
         "pushed_authorization_request_endpoint": f"{issuer}/par",

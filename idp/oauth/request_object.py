@@ -1,8 +1,11 @@
-"""Request objects by value: an authorization request that the client signed (RFC 9101, OIDC Core 6.1).
+"""Request objects: an authorization request that the client signed (RFC 9101, OIDC Core 6), by value or as request_uri.py fetched it.
 
 What is inside counts and nothing else: parameters beside the object could have been changed on the way, which is what the
 signature is against. It is the client's own key that signs; `none` is refused, and so is a request object that could pass for a
-client assertion (RFC 9101 section 10.8). `request_uri` names only what was pushed to us (par.py): nothing is ever fetched.
+client assertion (RFC 9101 section 10.8).
+
+What was fetched from the client's own registered address needs no `exp`: it was there a moment ago. It may even be unsigned, if the
+operator says so (`request_uri_by_reference = "any"`): TLS proves whose address it is.
 """
 
 from __future__ import annotations
@@ -42,10 +45,18 @@ def unfold(sent: Params, client: Client) -> Params:
         return sent
     if sent.get("request_uri"):
         raise InvalidRequestObject("Send request or request_uri, not both.")
+    return opened(raw_object, sent, client)
+
+
+def opened(raw_object: str, sent: Params, client: Client, *, fetched: bool = False) -> Params:
+    """Return the parameters inside an object that came with the request, or was fetched for it. Raises InvalidRequestObject."""
+    unsigned = fetched and raw_object.endswith(".") and _may_be_unsigned(client)
     try:
-        found = jws.read(raw_object)
-        _check_signature(found, client)
-        _check_claims(found.claims, client)
+        found = jws.read_unsigned(raw_object) if unsigned else jws.read(raw_object)
+        if not unsigned:
+            _check_signature(found, client)
+        _check_claims(found.claims, client, unsigned=unsigned)
+        _check_times(found.claims, endless=fetched)
         inside = _parameters(found.claims)
     except (BadSignature, key_sets.NoKeys) as wrong:
         raise InvalidRequestObject(f"The request object is refused: {wrong}.") from None
@@ -54,7 +65,13 @@ def unfold(sent: Params, client: Client) -> Params:
             raise InvalidRequestObject(f"{name} beside the request object is not the one inside it (OIDC Core 6.1).")
     jti = found.claims.get("jti")
     once = f"request object {client.client_id} {jti}" if jti else ""
-    return dataclasses.replace(inside, signed=True, once=once)
+    return dataclasses.replace(inside, signed=not unsigned, once=once)
+
+
+def _may_be_unsigned(client: Client) -> bool:
+    """Whoever registered an algorithm, or promised to sign, is held to it."""
+    promised = client.request_object_signing_alg or client.require_signed_request_object
+    return settings().oauth.request_uri_by_reference == "any" and not promised
 
 
 def _check_signature(found: Unverified, client: Client) -> None:
@@ -69,9 +86,12 @@ def _check_signature(found: Unverified, client: Client) -> None:
     jws.verify(found, keys, algs=algs)
 
 
-def _check_claims(claims: dict[str, Any], client: Client) -> None:
-    audience = claims.get("aud")
-    if claims.get("iss") != client.client_id or claims.get("client_id") != client.client_id:
+def _check_claims(claims: dict[str, Any], client: Client, *, unsigned: bool) -> None:
+    """An unsigned object may leave out who made it for whom (OIDC Core 6.1); what it says of that must be right all the same."""
+    assumed = {"iss": client.client_id, "aud": settings().server.issuer} if unsigned else {}
+    said = assumed | claims
+    audience = said.get("aud")
+    if said.get("iss") != client.client_id or claims.get("client_id") != client.client_id:
         raise BadSignature("iss and client_id must both be the client_id")
     if settings().server.issuer not in (audience if isinstance(audience, list) else [audience]):
         raise BadSignature("aud must be the issuer of this server")
@@ -79,11 +99,12 @@ def _check_claims(claims: dict[str, Any], client: Client) -> None:
         raise BadSignature("it must not hold request, request_uri, or the client_id as sub (RFC 9101)")
     if "jti" in claims and (not isinstance(claims["jti"], str) or not 1 <= len(claims["jti"]) <= 512):
         raise BadSignature("jti must be text of 1 to 512 characters")
-    _check_times(claims)
 
 
-def _check_times(claims: dict[str, Any]) -> None:
+def _check_times(claims: dict[str, Any], *, endless: bool) -> None:
     now, expires_at = clock.epoch(), jws.whole_seconds(claims, "exp")
+    if expires_at is None and endless:
+        expires_at = now + CLOCKS_S
     if expires_at is None or expires_at <= now:
         raise BadSignature("exp is missing or past")
     if expires_at > now + MAX_AHEAD_S + CLOCKS_S:

@@ -126,6 +126,12 @@ def begin() -> Iterator[Callable[..., Run]]:
             agent = UserAgent(provider.http(), provider.issuer, USERNAME, PASSWORD)
             known = provider.client(variant, **metadata) if client else NOBODY
             return Run(provider, variant, lambda s: journeys.enter_context(clock.travel(s)), agent, known)
+@pytest.fixture
+def dynamic_provider(make_provider: Callable[..., Provider]) -> Provider:
+    """The same, which also fetches requests, unsigned ones too."""
+    return make_provider(allow_legacy=True, open_registration=True, request_uri_by_reference="any")
+
+
 
         yield start
 

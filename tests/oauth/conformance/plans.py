@@ -97,6 +97,8 @@ DYNAMIC_WITH_DOCUMENTS = (
     registration.oidcc_registration_sector_uri,
     registration.oidcc_registration_sector_bad,
     registration.oidcc_refresh_token_rp_key_rotation,
+    registration.oidcc_request_uri_unsigned,
+    registration.oidcc_request_uri_signed_rs256,
 )
 
 

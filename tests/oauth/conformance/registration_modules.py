@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from idp.db import committing
 from tests.oauth.conformance import checks
 from tests.oauth.conformance.browser import Shown
 from tests.oauth.conformance.suite import CALLBACK, Client, Run
-from tests.oauth.signing import Published, key
+from tests.oauth.signing import Published, key, sign
 
 HOST = "https://suite.example.org"
 OURS = {
@@ -262,6 +263,36 @@ def oidcc_ensure_client_assertion_with_iss_aud_succeeds(run: Run) -> None:
     fields = run.answer(run.open(run.request()))
     said = checks.token_response(run.redeem(fields["code"], audience=run.issuer))
     assert said["id_token"]
+
+
+def oidcc_request_uri_unsigned(run: Run, published: Published) -> None:
+    """The request lies at an address that was registered, and nobody signed it (`request_uri_by_reference = "any"`)."""
+    _by_reference(run, published, lambda inside: checks.unsigned(f"x.{checks.encoded(inside)}.x"))
+
+
+def oidcc_request_uri_signed_rs256(run: Run, published: Published) -> None:
+    """The same, signed with RS256 as it was registered, and with a fragment that is no hash of it, as the suite once had."""
+    assert "RS256" in run.provider.metadata["request_object_signing_alg_values_supported"]
+
+    def signed(inside: dict[str, str]) -> str:
+        whole = inside | {"iss": run.client.client_id, "aud": run.issuer}
+        return sign(whole, run.client.key, alg="RS256", kid=None)
+
+    _by_reference(run, published, signed, fragment=f"#{'A' * 43}", request_object_signing_alg="RS256")
+
+
+def _by_reference(
+    run: Run, published: Published, write: Callable[[dict[str, str]], str], *, fragment: str = "", **wishes: Any
+) -> None:
+    assert run.provider.metadata["request_uri_parameter_supported"] is True
+    published.url += f"requesturi/{'x' * 96}{fragment}"
+    said = register(run, request_uris=[published.url], **wishes)
+    assert said["request_uris"] == [published.url]
+    inside = run.request()
+    published.body, published.headers = write(inside).encode(), {"Content-Type": "application/jose"}
+    outer = {name: inside[name] for name in ("client_id", "response_type", "scope", "redirect_uri")}
+    run.complete(inside, run.open(outer | {"request_uri": published.url}))
+    assert published.calls == 1
 
 
 def oidcc_ensure_request_object_with_redirect_uri(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""oidcc-dynamic-certification-test-plan, but for its two modules about request_uri: we fetch no request from strangers."""
+"""oidcc-dynamic-certification-test-plan. It needs three settings that are off: what they open is said in docs/decisions.md (X-4)."""
 
 import pytest
 
@@ -16,14 +16,14 @@ def published():
 
 
 @pytest.mark.parametrize("module", plans.names(plans.DYNAMIC))
-def test_module(module, legacy_provider, begin):
-    run = begin(legacy_provider, VARIANT, client=False)
+def test_module(module, dynamic_provider, begin):
+    run = begin(dynamic_provider, VARIANT, client=False)
     module(run)
     registration_modules.unregister_all(run)
 
 
 @pytest.mark.parametrize("module", plans.names(plans.DYNAMIC_WITH_DOCUMENTS))
-def test_module_with_a_document_of_the_client(module, legacy_provider, begin, published):
-    run = begin(legacy_provider, VARIANT, client=False)
+def test_module_with_a_document_of_the_client(module, dynamic_provider, begin, published):
+    run = begin(dynamic_provider, VARIANT, client=False)
     module(run, published)
     registration_modules.unregister_all(run)
