@@ -1,7 +1,8 @@
 """The POST of a logout token (Back-Channel Logout 1.0, sections 2.5 and 2.8): many at once, none for longer than five seconds.
 
 The limit is for the whole exchange, so that an application that answers a byte at a time holds up nobody. Redirects are not
-followed, proxies of the environment not used, and of an answer no more than the first words are read.
+followed, proxies of the environment not used, and of an answer no more than the first words are read. A letter goes where idp/outbound.py
+lets it go, and to the very address that was judged: applications chose these URIs (attack 62).
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import functools
 import re
 import ssl
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import httpx
+
+from idp import outbound
 
 TIMEOUT_S = 5.0
 MAX_PROBLEM = 200
@@ -48,15 +52,17 @@ def post_all(letters: Sequence[Letter]) -> Iterator[Answer]:
 
 
 async def _post_all(letters: Sequence[Letter]) -> list[Answer]:
+    """Each name is looked up once, so that a slow one does not take all turns."""
+    places = {uri: asyncio.ensure_future(outbound.address_of(uri)) for uri in {letter.uri for letter in letters}}
     async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=_tls()) as http:
-        return await asyncio.gather(*(_post(http, letter) for letter in letters))
+        return await asyncio.gather(*(_post(http, letter, places[letter.uri]) for letter in letters))
 
 
-async def _post(http: httpx.AsyncClient, letter: Letter) -> Answer:
+async def _post(http: httpx.AsyncClient, letter: Letter, place: asyncio.Future[str]) -> Answer:
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
-            http.stream("POST", letter.uri, data={"logout_token": letter.raw_token}) as answer,
+            _sent(http, letter, await asyncio.shield(place)) as answer,
         ):
             if answer.status_code in (200, 204):
                 return Answer(answer.status_code)
@@ -64,8 +70,22 @@ async def _post(http: httpx.AsyncClient, letter: Letter) -> Answer:
             return Answer(answer.status_code, said, final=answer.status_code == 400)
     except TimeoutError:
         return Answer(None, f"no answer within {TIMEOUT_S:g} s")
+    except outbound.Unreachable as refused:
+        return Answer(None, _one_line(f"not sent: {refused}"))
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Answer(None, _one_line(f"{type(error).__name__}: {error}"))
+
+
+def _sent(http: httpx.AsyncClient, letter: Letter, address: str) -> AbstractAsyncContextManager[httpx.Response]:
+    """Post to the address; the header and TLS still name the host."""
+    url = httpx.URL(letter.uri)
+    return http.stream(
+        "POST",
+        url.copy_with(host=address),
+        headers={"Host": url.netloc.decode("ascii")},
+        extensions={"sni_hostname": url.host},
+        data={"logout_token": letter.raw_token},
+    )
 
 
 async def _first_words(answer: httpx.Response) -> str:

@@ -1,6 +1,7 @@
 """Routes of the protocol; each is one call into the file that knows its RFC.
 
-CORS is open, without credentials, on what a browser application reads: token, UserInfo, revocation, JWKS, discovery (F-11).
+CORS is open, without credentials, on what a browser application calls: token, UserInfo, revocation, pushed requests, registration, JWKS,
+discovery (F-11, docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ from idp.oauth.server import Server
 protocol = Blueprint("oauth", __name__)
 
 DOCUMENTS = ("oauth.discovery", "oauth.jwks")
-OPEN_TO_SCRIPTS = (*DOCUMENTS, "oauth.token", "oauth.user_info", "oauth.revoke")
-FOR_PROGRAMS = (
-    *OPEN_TO_SCRIPTS,
-    "oauth.introspect",
+OPEN_TO_SCRIPTS = (
+    *DOCUMENTS,
+    "oauth.token",
+    "oauth.user_info",
+    "oauth.revoke",
     "oauth.pushed_request",
-    "oauth.device_authorization",
     "oauth.register",
     "oauth.registered",
 )
+FOR_PROGRAMS = (*OPEN_TO_SCRIPTS, "oauth.introspect", "oauth.device_authorization")
 PATHS_FOR_PROGRAMS = ("/token", "/introspect", "/revoke", "/par", "/device_authorization", "/register", "/userinfo")
 
 
@@ -228,7 +230,7 @@ def _cors(response: Response) -> Response:
         response.headers["Access-Control-Allow-Origin"] = "*"  # no cookies: these endpoints do not read any
         response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
         if request.method == "OPTIONS":
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Max-Age"] = "3600"
     return response

@@ -20,10 +20,15 @@ from tests.oauth.signing import drip, publishing
 def place(tmp_path):
     """An application of nothing but settings, in a mode."""
 
-    def make(mode: str):
+    def make(mode: str, **sections):
         app = Flask("outbound")
         app.extensions["idp.settings"] = make_settings(
-            database_url="sqlite://", redis_url="redis://127.0.0.1:1/0", prefix="", folder=tmp_path, mode=mode
+            database_url="sqlite://",
+            redis_url="redis://127.0.0.1:1/0",
+            prefix="",
+            folder=tmp_path,
+            mode=mode,
+            **sections,
         )
         return app.app_context()
 
@@ -219,3 +224,59 @@ def test_attack_63_the_deadline_covers_the_name(inside, monkeypatch):
         fetch_json("https://slow.example.org/jwks")
     assert time.monotonic() - began < 2
     release.set()
+
+
+# --- private networks that the operator allows --------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_hospital(place):
+    """Production, with two networks where applications live."""
+    with place("production", outbound={"allowed_networks": ("10.20.0.0/16", "fd12:3456::/32")}):
+        yield
+
+
+@pytest.mark.parametrize("address", ["10.20.0.1", "10.20.255.255", "fd12:3456::1", "8.8.8.8"])
+def test_attack_62_applications_in_an_allowed_network_are_reached(in_hospital, monkeypatch, address):
+    assert went_to(monkeypatch, address) == [(address, 443)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.21.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "fd12:3457::1", "::ffff:10.20.0.1", "64:ff9b::a14:1"),
+        *("127.0.0.1", "::1", "0.0.0.0", "169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200"),
+        *("168.63.129.16", "192.0.0.192", "255.255.255.255", "224.0.0.1"),
+    ],
+)
+def test_attack_62_every_other_network_stays_closed(in_hospital, monkeypatch, address):
+    assert went_to(monkeypatch, address) == []
+
+
+def test_attack_62_metadata_of_clouds_is_refused_even_in_an_allowed_network(place, monkeypatch):
+    networks = ("100.64.0.0/10", "fd00::/8", "10.0.0.0/8")
+    with place("production", outbound={"allowed_networks": networks}):
+        for address in ("100.100.100.200", "fd00:ec2::254", "169.254.169.254", "127.0.0.1"):
+            assert went_to(monkeypatch, address) == []
+        assert went_to(monkeypatch, "100.100.100.201") == [("100.100.100.201", 443)]
+
+
+def test_attack_62_an_allowed_network_is_reached_by_https_only(in_hospital, monkeypatch):
+    assert went_to(monkeypatch, "10.20.0.1", url="http://app.example.org/jwks") == []
+
+
+def went_to(monkeypatch, address: str, url: str = "https://app.example.org/jwks") -> list[tuple[str, int]]:
+    """Where a connection was opened when the name means this address."""
+    went = []
+
+    class Recorder:
+        def connect_tcp(self, host, port, timeout):
+            went.append((host, port))
+            raise outbound.httpcore.ConnectError("recorded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", answers(address)[1])
+        patch.setattr(outbound.httpcore, "SyncBackend", Recorder)
+        with pytest.raises(Unreachable):
+            fetch_json(url)
+    return went

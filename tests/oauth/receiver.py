@@ -65,7 +65,10 @@ def listening(**answers: object) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 100  # as real servers have it; Python's own is 5
+
+    server = Server(("127.0.0.1", 0), Handler)
     receiver.uri = f"http://127.0.0.1:{server.server_port}/backchannel-logout"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
