@@ -108,6 +108,13 @@ class Event(StrEnum):
     FACTOR_RENAMED = "factor.renamed", 300403, "A person gave a factor of theirs another name."
     FACTOR_REJECTED = "factor.rejected", 300206, "A second factor was refused.", FAILURE
     FACTOR_VERIFIED = "factor.verified", 300206, "A second factor was accepted."
+    PASSKEY_COUNT_REGRESSED = (
+        "passkey.count_regressed",
+        300206,
+        "A passkey counted backwards: it may have been copied.",
+        FAILURE,
+        True,
+    )
     RECOVERY_CODE_USED = "recovery_code.used", 300206, "A recovery code was spent."
     RECOVERY_CODES_ISSUED = "recovery_codes.issued", 300110, "A person received a new set of recovery codes."
 
@@ -159,6 +166,18 @@ class Event(StrEnum):
     USER_UNLOCKED = "user.unlocked", 300112, "An account was unlocked."
 
     # --- passwords
+    PASSWORD_BELOW_POLICY = (
+        "password.below_policy",
+        300206,
+        "A password falls short of the present rules; its person was told.",
+    )
+    PASSWORD_COMPROMISED = (
+        "password.compromised",
+        300104,
+        "A password that attackers would try was used; it must be replaced before its person goes on.",
+        SUCCESS,
+        True,
+    )
     PASSWORD_CHANGED = "password.changed", 300103, "A person changed their password."
     PASSWORD_IMPORTED = "password.imported", 300103, "A password hash of another system was taken over."
     PASSWORD_ISSUED = "password.issued", 300104, "A person received a temporary password from somebody else."

@@ -7,10 +7,13 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from idp.config import partners
 from idp.config.schema import ConfigError, Settings
+
+_STAFF = frozenset({"administrator", "auditor", "help_desk"})
 
 
 def problems_in_production(built: Settings) -> Iterator[tuple[str, str, str]]:
@@ -21,6 +24,8 @@ def problems_in_production(built: Settings) -> Iterator[tuple[str, str, str]]:
         yield "passwords", "bcrypt_cost", "must be at least 10 in production; 12 is the default"
     if not built.passwords.min_length >= 8:
         yield "passwords", "min_length", "must be at least 8"
+    if built.registration.enabled and not built.registration.approval and not built.registration.email_domains:
+        yield "registration", "approval", "must be true, or email_domains name whose addresses are trusted"
     if built.mail.smtp_host and built.mail.smtp_tls == "none" and not _is_loopback(built.mail.smtp_host):
         yield "mail", "smtp_tls", 'must be "starttls" or "implicit" for a server on another machine'
 
@@ -39,13 +44,16 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
     if bool(built.server.tls_certificate) != bool(built.server.tls_key):
         yield "server", "tls_key", "tls_certificate and tls_key go together"
     yield from _problems_of_lifetimes(built)
+    yield from _problems_of_trust(built)
     yield from _problems_of_policies(built)
+    if set(built.registration.roles) & _STAFF:
+        yield "registration", "roles", f"must not hold a role of the staff: {', '.join(sorted(_STAFF))}"
     if built.factors.failure_hard_limit > 100:
         yield "factors", "failure_hard_limit", "at most 100 (NIST SP 800-63B-4, 3.2.2)"
+    yield from _problems_of_recovery(built)
     if built.oauth.code_s > 60:
         yield "oauth", "code_s", "at most 60 (FAPI 2.0, OWASP ASVS 10.4.3)"
-    if built.passwords.history > 5:
-        yield "passwords", "history", "at most 5: each remembered password costs a hash at every change"
+    yield from _problems_of_passwords(built)
     yield from _problems_of_algs(built)
     yield from _problems_of_statement_issuers(built)
     yield from partners.problems(built)
@@ -54,7 +62,26 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
     yield from _problems_of_resources(built)
 
 
+def _problems_of_recovery(built: Settings) -> Iterator[tuple[str, str, str]]:
+    if built.recovery.code_s > 600:
+        yield "recovery", "code_s", "at most 600: a code that is read out (NIST SP 800-63B-4, section 4.2)"
+    if built.recovery.case_s <= built.recovery.cool_off_s:
+        yield "recovery", "case_s", "must be longer than recovery.cool_off_s, or no case could ever be finished"
+
+
+def _problems_of_passwords(built: Settings) -> Iterator[tuple[str, str, str]]:
+    chosen = built.passwords
+    if chosen.history > 5:
+        yield "passwords", "history", "at most 5: each remembered password costs a hash at every change"
+    if chosen.breach_corpus and not Path(chosen.breach_corpus).is_file():
+        yield "passwords", "breach_corpus", "names no file; `idp passwords corpus build` makes one"
+    service = urlsplit(chosen.range_service_url)
+    if chosen.range_service_url and (not service.hostname or (service.scheme != "https" and not built.development)):
+        yield "passwords", "range_service_url", "must be an https URL, such as https://ranges.example.org/range"
+
+
 MOST_IDLE_S, MOST_ABSOLUTE_S = 3600, 86400  # NIST SP 800-63B-4 section 2.2.3 (AAL2), standards X-12
+MOST_TRUSTED_S = 30 * 86400
 FACTOR_NAMES = ("passkey", "totp")
 _TOO_LONG = (
     "at most 3600 s idle and 86400 s in all (NIST SP 800-63B-4, AAL2); sessions.allow_longer = true accepts more"
@@ -70,6 +97,12 @@ def _problems_of_lifetimes(built: Settings) -> Iterator[tuple[str, str, str]]:
                 yield section, "idle_s", _TOO_LONG
             if (entry.absolute_s or 0) > MOST_ABSOLUTE_S:
                 yield section, "absolute_s", _TOO_LONG
+
+
+def _problems_of_trust(built: Settings) -> Iterator[tuple[str, str, str]]:
+    for section, entries in (("factors", (built.factors,)), ("policies", built.policies)):
+        if any((entry.trusted_device_s or 0) > MOST_TRUSTED_S for entry in entries):
+            yield section, "trusted_device_s", f"at most {MOST_TRUSTED_S} s (30 days); 0, never, is what NIST demands"
 
 
 def _problems_of_policies(built: Settings) -> Iterator[tuple[str, str, str]]:

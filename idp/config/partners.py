@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from idp.config.schema import Settings, TrustedIssuer
 
 ASSERTION_ALGS = ("ES256", "ES384", "RS256", "RS384", "PS256", "EdDSA")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+_OTHERS = ("authorization", "cookie", "host", "content-type", "content-length", "forwarded", "user-agent", "origin")
 
 Problem = tuple[str, str, str]
 
@@ -19,9 +23,31 @@ def problems(built: Settings) -> Iterator[Problem]:
             yield "trusted_issuers", key, told
         if trusted.issuer == built.server.issuer:
             yield "trusted_issuers", "issuer", "is this server itself; its own tokens are traded by token exchange (RFC 8693)"
+    for key, told in _of_mtls(built):
+        yield "mtls", key, told
     names = [trusted.issuer for trusted in built.trusted_issuers]
     if len(set(names)) != len(names):
         yield "trusted_issuers", "issuer", "stands in two tables; every issuer has one"
+
+
+def _of_mtls(built: Settings) -> Iterator[tuple[str, str]]:
+    """RFC 8705: a header about certificates is worth what keeps strangers from sending it (attack 45)."""
+    mtls, plain = built.mtls, built.development
+    if not mtls.header:
+        if mtls.trusted_ca or mtls.url:
+            yield "header", "is missing: only a proxy that takes client certificates can pass them on to this server"
+        return
+    if not _HEADER.fullmatch(mtls.header) or mtls.header.lower() in _OTHERS:
+        yield "header", "must be the name of a header of its own, such as Client-Cert; underscores do not get through"
+    if built.server.trusted_proxies < 1:
+        told = "needs server.trusted_proxies: this server's own TLS cannot pass client certificates on, a proxy in front can"
+        yield "header", told
+    url = urlsplit(mtls.url)
+    wrong = url.scheme not in (("https", "http") if plain else ("https",)) or not url.hostname or url.path
+    if mtls.url and (wrong or url.query or url.fragment or url.username):
+        yield "url", "must be https and a host only, such as https://mtls.login.example.org"
+    if mtls.url == built.server.issuer:
+        yield "url", "is the issuer itself; leave it out"
 
 
 def _of_issuer(trusted: TrustedIssuer, owned: set[str], *, plain: bool) -> Iterator[tuple[str, str]]:

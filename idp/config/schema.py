@@ -102,6 +102,18 @@ class Passwords:
     min_special: int = setting(1, "Special characters (neither letter nor digit) that it demands.", at_least=0)
     history: int = setting(5, "How many earlier passwords are refused (at most 5).", at_least=0)
     context_words: tuple[str, ...] = setting((), "Words of your organisation that nobody may use as a password.")
+    grace_days: int = setting(
+        14,
+        "A password that falls short of newer rules may stay this long; a leaked one must be replaced at once.",
+        at_least=0,
+    )
+    breach_corpus: str = setting(
+        "", "File of breached passwords, made by `idp passwords corpus build`; asked when one is chosen and at sign-in."
+    )
+    range_service_url: str = setting(
+        "",
+        "Service that knows breached passwords by k-anonymity; 5 digits of a SHA-1 are added to the URL. Empty: nobody is asked.",
+    )
     bcrypt_cost: int = setting(
         12, "bcrypt cost; each step doubles the time. `idp doctor` says how long one takes here.", at_least=4
     )
@@ -124,7 +136,61 @@ class Factors:
     )
     totp_window_steps: int = setting(1, "Steps of 30 s before and after now that a code may come from.", at_least=0)
     recovery_codes: int = setting(10, "Recovery codes in a set.", at_least=1)
+    passkey_aaguids: tuple[str, ...] = setting(
+        (), "Models of authenticators (AAGUID) that may be enrolled as passkeys, proved by attestation; empty: any."
+    )
+    passkey_attestation_roots: tuple[str, ...] = setting(
+        (), "PEM files, one certificate each, that vouch for these models; needed with passkey_aaguids."
+    )
+    passkey_count_regression: Literal["refuse", "report"] = setting(
+        "refuse", "A passkey whose counter went back may be a copy: refuse it, or let it pass and report it."
+    )
+    passkey_related_origins: tuple[str, ...] = setting(
+        (), "Other origins whose pages may ask for passkeys of this provider (/.well-known/webauthn); usually none."
+    )
     failure_hard_limit: int = setting(50, "Failures in a row that disable an authenticator (100 at most).", at_least=5)
+    trusted_device_s: int = setting(
+        0,
+        "How long a browser that its person trusts skips the second factor (30 days at most). 0: never; anything else departs from NIST.",
+        at_least=0,
+    )
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The way back in for people who lost their second step and have no recovery code left: the help desk's pages."""
+
+    four_eyes: bool = setting(
+        True, "A second person of the help desk, or an administrator, approves each help-desk recovery."
+    )
+    cool_off_s: int = setting(
+        1800, "How long the person has to stop a help-desk recovery before its code can be made; 0 for none.", at_least=0
+    )
+    code_s: int = setting(600, "Life of the temporary code (10 minutes at most where it is read out).", at_least=60)
+    case_s: int = setting(86400, "A help-desk recovery that is not finished by then expires.", at_least=600)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """How people come in, and what they may change themselves."""
+
+    invitation_days: int = setting(7, "How long the link of an invitation is good.", at_least=1)
+    choose_username: bool = setting(
+        False, "People may choose their username when they accept an invitation, and change it later."
+    )
+    email_cooldown_hours: int = setting(
+        72, "A new address receives no way back into the account for this long. 0: at once.", at_least=0
+    )
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Asking for an account without an invitation."""
+
+    enabled: bool = setting(False, "Strangers may ask for an account at /sign-up, once they have proved an e-mail address.")
+    email_domains: tuple[str, ...] = setting((), "Only addresses of these domains, written out: clinic.example.org. Empty: any.")
+    approval: bool = setting(True, "An administrator has to agree to each request before there is an account.")
+    roles: tuple[str, ...] = setting((), "Roles of whoever comes in this way. None of the staff's.")
 
 
 @dataclass(frozen=True)
@@ -190,6 +256,25 @@ class OAuth:
     )
     key_rotation_days: int = setting(90, "A signing key is replaced after this many days.", at_least=1)
     key_overlap_days: int = setting(7, "A replaced key stays published this long.", at_least=1)
+
+
+@dataclass(frozen=True)
+class Mtls:
+    """Applications that prove themselves by a certificate (RFC 8705). Your proxy asks for it and passes it on in a header."""
+
+    header: str = setting(
+        "",
+        "The header in which your proxy passes the certificate on. It must remove it from what comes from outside. Empty: off.",
+    )
+    header_format: Literal["rfc9440", "url_encoded_pem"] = setting(
+        "rfc9440", "rfc9440 (:base64:), or url_encoded_pem ($ssl_client_escaped_cert of nginx)."
+    )
+    trusted_ca: str = setting(
+        "", "PEM file with the authorities for tls_client_auth. Empty: only certificates that clients registered themselves."
+    )
+    url: str = setting(
+        "", "Where your proxy asks for certificates, if it is another host: https://mtls.login.example.org."
+    )
 
 
 @dataclass(frozen=True)
@@ -304,6 +389,8 @@ class RolePolicy:
     )
     idle_s: int | None = setting(None, "As sessions.idle_s.", at_least=60)
     absolute_s: int | None = setting(None, "As sessions.absolute_s.", at_least=300)
+    trusted_device_s: int | None = setting(None, "As factors.trusted_device_s.", at_least=0)
+    four_eyes: bool | None = setting(None, "As recovery.four_eyes.")
 
 
 @dataclass(frozen=True)
@@ -320,9 +407,13 @@ class Settings:
     secrets: Secrets = Secrets()
     passwords: Passwords = Passwords()
     factors: Factors = Factors()
+    recovery: Recovery = Recovery()
+    accounts: Accounts = Accounts()
+    registration: Registration = Registration()
     sessions: Sessions = Sessions()
     limits: Limits = Limits()
     oauth: OAuth = OAuth()
+    mtls: Mtls = Mtls()
     outbound: Outbound = Outbound()
     audit: Audit = Audit()
     mail: Mail = Mail()

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 
 from idp import users
 from idp.authn.factors import password
-from idp.authn.factors.password import EarlierPassword, Password, PasswordRefused, WrongPassword
+from idp.authn.factors.password import PasswordRefused, WrongPassword
+from idp.authn.factors.password_table import EarlierPassword, Password
+from idp.authn.factors.password_table import row_of as stored
 from idp.config import settings
 from idp.db import committing, db
 from idp.errors import BadInput, Conflict, Unavailable
@@ -135,7 +137,7 @@ def test_a_foreign_hash_opens_once_and_is_ours_from_then_on(app, audit_trail):
     assert password.state(alice).scheme == "bcrypt-hmac-sha256"
     assert check(alice, "correct horse")
     assert not password.must_change(alice)
-    assert audit_trail.events() == ["user.created", "password.imported", "password.rehashed"]
+    assert audit_trail.events() == ["user.created", "password.imported", "password.rehashed", "password.below_policy"]
 
 
 def test_attack_89_an_imported_password_that_everybody_knows_must_be_changed(app):
@@ -229,7 +231,7 @@ def test_a_password_that_is_replaced_while_it_is_checked_does_not_open(app, monk
         with committing():
             user = db.session.get(users.User, identifier)
             password._replace(
-                user, password._row(user), password.hashing.make(SECOND, password._recipe()), handed_over=False
+                user, stored(user), password.hashing.make(SECOND, password._recipe()), handed_over=False
             )
 
     monkeypatch.setattr(password.hashing, "check", slow)

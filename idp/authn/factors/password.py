@@ -1,4 +1,4 @@
-"""password — something known: kept, checked, changed. Owns `passwords` and `password_history`.
+"""password — something known: kept, checked, changed. Owns `passwords` and `password_history` (see password_table).
 
 A hash is made by `hashing` (keyed pre-hash, then bcrypt) and then sealed like every secret at rest (AES-256-GCM). The two keys do
 different things (C-5): the pepper is part of the hash and only changes when its person signs in; the sealing key can be changed
@@ -18,12 +18,13 @@ from functools import partial
 from typing import TypeVar
 
 from flask import current_app
-from sqlalchemy import CursorResult, ForeignKey, LargeBinary, String, case, delete, insert, literal, select, update
+from sqlalchemy import case, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto, web
-from idp.authn import foreign_hashes, hashing, password_policy
+from idp.authn import breaches, foreign_hashes, hashing, password_policy, policy
+from idp.authn.factors import password_review
+from idp.authn.factors.password_table import EarlierPassword, Password, changed, columns, row_of, unsealed
 from idp.authn.hash_pool import HashPool, sizes
 from idp.authn.hashing import Checked, Recipe, Stored
 from idp.authn.password_policy import Violation
@@ -40,39 +41,6 @@ amr: tuple[str, ...] = ("pwd",)
 
 TEMPORARY_LIFE_S = 72 * 3600  # what an administrator hands over is good for three days (ASVS 6.4.1)
 _POOL = "idp.hash_pool"
-
-
-class Password(db.Model):  # type: ignore[name-defined,misc]
-    """The present password of a person."""
-
-    __tablename__ = "passwords"
-
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
-    scheme: Mapped[str] = mapped_column(String(32))
-    pepper_id: Mapped[str] = mapped_column(String(16))
-    cost: Mapped[int]
-    sealed_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    stamp: Mapped[str] = mapped_column(String(32))
-    must_change: Mapped[bool] = mapped_column(default=False)
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of a temporary one
-    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    failures: Mapped[int] = mapped_column(default=0)  # in a row (N-10)
-    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # after too many of them
-
-
-class EarlierPassword(db.Model):  # type: ignore[name-defined,misc]
-    """A password that a person had before; only compared with (C-9)."""
-
-    __tablename__ = "password_history"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    scheme: Mapped[str] = mapped_column(String(32))
-    pepper_id: Mapped[str] = mapped_column(String(16))
-    cost: Mapped[int]
-    sealed_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    replaced_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class PasswordRefused(BadInput):
@@ -100,11 +68,13 @@ class State:
 
     stamp: str
     scheme: str
-    must_change: bool
+    must_change: bool  # before its person goes on
     expires_at: datetime | None
     changed_at: datetime
     failures: int
     disabled_at: datetime | None
+    failing: tuple[str, ...] = ()  # the rules that it breaks, as the last review found
+    change_by: datetime | None = None  # it may stay until then although it breaks some
 
 
 # --- checking ------------------------------------------------------------------------------------------------
@@ -117,11 +87,12 @@ def verify(user: User | None, raw: str) -> bool:
     person, one without a password and a wrong password all take the same path and the same time (C-7). Raises Unavailable when
     too many sign-ins wait.
     """
-    row = _row(user)
-    stored = _unsealed(user, row) if user and row else None
+    row = row_of(user)
+    stored = unsealed(user, row) if user and row else None
     checked = _in_pool(partial(hashing.check, raw, stored, _recipe()))
     if user is not None:
         db.session.refresh(user, ["status"])
+    review = password_review.judge(user, row, raw) if checked.right and user and row else None  # before the first write
     right = checked.right and _accept(row, checked)
     if not right:
         _count_failure(user, row)
@@ -133,34 +104,46 @@ def verify(user: User | None, raw: str) -> bool:
             scheme=row.scheme if row else None,
         )
     if right and user and row and checked.fresh:
-        _upgrade(user, row, checked.fresh, raw)
+        _upgrade(user, row, checked.fresh)
+    if right and user and row and review:
+        password_review.keep(user, row, review)
     return right
 
 
 def enrolled(user: User) -> bool:
     """Say whether the person has a password that can be used."""
-    row = _row(user)
+    row = row_of(user)
     return row is not None and row.disabled_at is None
 
 
 def state(user: User) -> State | None:
     """Return what may be known of the person's password, or None if they have none."""
-    row = _row(user)
+    row = row_of(user)
     if row is None:
         return None
-    return State(row.stamp, row.scheme, row.must_change, row.expires_at, row.changed_at, row.failures, row.disabled_at)
+    return State(
+        stamp=row.stamp,
+        scheme=row.scheme,
+        must_change=_must_change(row),
+        expires_at=row.expires_at,
+        changed_at=row.changed_at,
+        failures=row.failures,
+        disabled_at=row.disabled_at,
+        failing=tuple((row.failing or "").split()),
+        change_by=row.change_by,
+    )
 
 
 def stamp(user: User) -> str:
     """Return the name of the present choice; "" without a password."""
-    row = _row(user)
+    row = row_of(user)
     return row.stamp if row else ""
 
 
 def must_change(user: User) -> bool:
-    """Say whether the person has to choose a new password before they go on: somebody else knew this one."""
-    row = _row(user)
-    return row is not None and row.must_change
+    """Say whether the person has to choose a new password before they go on: somebody else knows this one, or its time is over."""
+    row = row_of(user)
+    return row is not None and _must_change(row)
 
 
 # --- changing ------------------------------------------------------------------------------------------------
@@ -168,11 +151,13 @@ def must_change(user: User) -> bool:
 
 def violations(user: User, raw: str) -> list[Violation]:
     """Return every rule that a new password would break, the history included. Costs up to five hashes (C-9)."""
-    found = password_policy.violations(raw, user=user)
+    rules = policy.of(user).password
+    found = password_policy.violations(raw, user=user, policy=rules)
     if any(violation.rule in ("length", "characters") for violation in found):
         return found
     reused = _in_pool(partial(hashing.among, raw, _earlier(user), _recipe()))
-    return password_policy.violations(raw, user=user, reused=reused)
+    breached = breaches.known(raw)
+    return password_policy.violations(raw, user=user, policy=rules, reused=reused, breached=breached)
 
 
 def set_password(
@@ -194,7 +179,7 @@ def set_password(
     found = violations(user, raw) if not vetted or not raw else []
     if found:
         raise PasswordRefused(found)
-    row = _row(user)
+    row = row_of(user)
     if expected_stamp is not None and expected_stamp != (row.stamp if row else ""):
         raise Conflict("The password has been changed in the meantime.")
     fresh = _in_pool(partial(hashing.make, raw, _recipe()))
@@ -217,7 +202,7 @@ def change_password(user: User, current_raw: str, new_raw: str, *, actor: str | 
 
 def issue_temporary(user: User, *, actor: str | None) -> str:
     """Give the person a random password to be changed within 72 hours, and return it: shown once, kept nowhere in the clear."""
-    raw = password_policy.generate(user=user)
+    raw = password_policy.generate(policy.of(user).password, user=user)
     set_password(user, raw, actor=actor, must_change=True, vetted=True)
     return raw
 
@@ -235,7 +220,7 @@ def import_hash(user: User, foreign_hash: str, *, actor: str | None = None) -> N
 
     Raises BadInput that names the supported kinds; Conflict for somebody who has a password.
     """
-    if _row(user) is not None:
+    if row_of(user) is not None:
         raise Conflict("This person has a password already.")
     import_hashes([(user, foreign_hash)], actor=actor)
 
@@ -251,33 +236,14 @@ def import_hashes(hashes: Sequence[tuple[User, str]], *, actor: str | None = Non
 
 def _foreign_row(user: User, normal: str) -> dict[str, object]:
     stored = Stored(normal, foreign_hashes.scheme_of(normal))
-    return {"user_id": user.id, **_columns(user, stored), "stamp": crypto.random_token(12), "changed_at": clock.now()}
+    return {"user_id": user.id, **columns(user, stored), "stamp": crypto.random_token(12), "changed_at": clock.now()}
 
 
 # --- rows ----------------------------------------------------------------------------------------------------
 
 
-def _row(user: User | None) -> Password | None:
-    wanted = select(Password).where(Password.user_id == (user.id if user else 0))
-    return db.session.scalars(wanted, execution_options={"populate_existing": True}).one_or_none()
-
-
-def _columns(user: User, stored: Stored) -> dict[str, object]:
-    sealed = crypto.seal(stored.text.encode(), aad=_aad(user, stored.scheme, stored.pepper_id))
-    return {"scheme": stored.scheme, "pepper_id": stored.pepper_id, "cost": stored.cost, "sealed_hash": sealed}
-
-
-def _unsealed(user: User, row: Password | EarlierPassword) -> Stored:
-    """Open a hash; one that does not open becomes one that nothing matches (C-6)."""
-    try:
-        text = crypto.unseal(row.sealed_hash, aad=_aad(user, row.scheme, row.pepper_id)).decode()
-    except (crypto.SealBroken, UnicodeDecodeError):
-        return Stored("", "unreadable")
-    return Stored(text, row.scheme, row.pepper_id, row.cost)
-
-
-def _aad(user: User, scheme: str, pepper_id: str) -> str:
-    return f"password|{user.sub}|{scheme}|{pepper_id}"
+def _must_change(row: Password) -> bool:
+    return row.must_change or (row.change_by is not None and row.change_by <= clock.now())
 
 
 def _accept(row: Password | None, checked: Checked) -> bool:
@@ -291,7 +257,7 @@ def _accept(row: Password | None, checked: Checked) -> bool:
     now = clock.now()
     still = (Password.user_id == row.user_id) & (Password.stamp == row.stamp) & Password.disabled_at.is_(None)
     fresh_enough = Password.expires_at.is_(None) | (Password.expires_at > now)
-    return _changed(update(Password).where(still, fresh_enough).values(failures=0, last_used_at=now)) == 1
+    return changed(update(Password).where(still, fresh_enough).values(failures=0, last_used_at=now)) == 1
 
 
 def _count_failure(user: User | None, row: Password | None) -> None:
@@ -309,14 +275,10 @@ def _count_failure(user: User | None, row: Password | None) -> None:
         audit.record(audit.Event.FACTOR_DISABLED, subject=user.sub, reason="too_many_failures", factor=name)
 
 
-def _upgrade(user: User, row: Password, fresh: Stored, raw: str) -> None:
+def _upgrade(user: User, row: Password, fresh: Stored) -> None:
     """Keep the present kind of hash for the same password, once, whoever else is trying (C-4)."""
-    known = fresh.scheme != row.scheme and any(
-        violation.rule == "blocklist" for violation in password_policy.violations(raw, user=user)
-    )
-    values = _columns(user, fresh) | ({"must_change": True} if known else {})
     same = (Password.user_id == row.user_id) & (Password.sealed_hash == row.sealed_hash)
-    if _changed(update(Password).where(same).values(**values)) == 1:
+    if changed(update(Password).where(same).values(**columns(user, fresh))) == 1:
         audit.record(
             audit.Event.PASSWORD_REHASHED, subject=user.sub, before=row.scheme, after=fresh.scheme, cost=fresh.cost
         )
@@ -325,7 +287,8 @@ def _upgrade(user: User, row: Password, fresh: Stored, raw: str) -> None:
 def _replace(user: User, row: Password | None, fresh: Stored, *, handed_over: bool) -> None:
     now = clock.now()
     values = {
-        **_columns(user, fresh),
+        **columns(user, fresh),
+        **password_review.clean(user),
         "stamp": crypto.random_token(12),
         "must_change": handed_over,
         "expires_at": now + timedelta(seconds=TEMPORARY_LIFE_S) if handed_over else None,
@@ -336,7 +299,7 @@ def _replace(user: User, row: Password | None, fresh: Stored, *, handed_over: bo
     if row is None:
         _insert(user, values)
         return
-    if _changed(update(Password).where(Password.user_id == user.id, Password.stamp == row.stamp).values(**values)) != 1:
+    if changed(update(Password).where(Password.user_id == user.id, Password.stamp == row.stamp).values(**values)) != 1:
         raise Conflict("The password has been changed in the meantime.")
     _remember(user, row)
 
@@ -351,7 +314,7 @@ def _insert(user: User, values: dict[str, object]) -> None:
 
 def _remember(user: User, row: Password) -> None:
     """Put the replaced hash into the history, and forget what is too old to matter."""
-    keep = max(0, password_policy.policy_of(settings()).history - 1)
+    keep = max(0, policy.of(user).password.history - 1)
     kept = {"scheme": row.scheme, "pepper_id": row.pepper_id, "cost": row.cost, "sealed_hash": row.sealed_hash}
     db.session.execute(insert(EarlierPassword).values(user_id=user.id, replaced_at=clock.now(), **kept))
     newest = select(EarlierPassword.id).where(EarlierPassword.user_id == user.id)
@@ -364,17 +327,11 @@ def _remember(user: User, row: Password) -> None:
 
 def _earlier(user: User) -> list[Stored]:
     """Return the present hash and the earlier ones that still count, newest first; the present one always does."""
-    keep = max(0, password_policy.policy_of(settings()).history - 1)
+    keep = max(0, policy.of(user).password.history - 1)
     wanted = select(EarlierPassword).where(EarlierPassword.user_id == user.id)
     rows = db.session.scalars(wanted.order_by(EarlierPassword.id.desc()).limit(keep)).all()
-    present = _row(user)
-    return [_unsealed(user, row) for row in ([present] if present else []) + list(rows)]
-
-
-def _changed(statement: object) -> int:
-    result = db.session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]
-    assert isinstance(result, CursorResult)
-    return result.rowcount
+    present = row_of(user)
+    return [unsealed(user, row) for row in ([present] if present else []) + list(rows)]
 
 
 # --- the pool ------------------------------------------------------------------------------------------------

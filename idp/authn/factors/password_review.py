@@ -1,0 +1,91 @@
+"""password_review — a password that somebody has, judged against the rules of today whenever it is accepted (peers 3.16).
+
+Only then is it in our hands. A password that attackers would try, or that has come of age under PCI DSS, must be replaced before its
+person goes on (N-5: on evidence of compromise). One that merely falls short of newer rules may stay for `passwords.grace_days`;
+its person is told at each sign-in until when. What was found is kept with the password: the version of the rules, and which it breaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from idp import audit, clock
+from idp.authn import breaches, password_policy, policy
+from idp.authn.factors.password_table import Password, changed
+from idp.config import settings
+from idp.users import User
+
+GUESSABLE = frozenset({"blocklist", "username"})  # rules whose breach is evidence of compromise
+AGE = "age"
+
+
+@dataclass(frozen=True)
+class Review:
+    """What came of judging one password: under which rules, and which of them it breaks."""
+
+    version: str
+    failing: tuple[str, ...]
+
+    @property
+    def compromised(self) -> bool:
+        """Whether somebody who guesses would try this password soon."""
+        return bool(GUESSABLE & set(self.failing))
+
+    @property
+    def must_go(self) -> bool:
+        """Whether it is good for nothing more than to be replaced."""
+        return self.compromised or AGE in self.failing
+
+
+def judge(user: User, row: Password, raw: str) -> Review:
+    """Judge a password that was right. Changes nothing; may ask the range service, so it comes before the first write."""
+    rules = policy.of(user).password
+    found = [violation.rule for violation in password_policy.violations(raw, user=user, policy=rules)]
+    if "blocklist" not in found and breaches.known(raw):
+        found.append("blocklist")
+    if rules.max_age_days and clock.now() - row.changed_at >= timedelta(days=rules.max_age_days):
+        found.append(AGE)
+    return Review(rules.version, tuple(found))
+
+
+def keep(user: User, row: Password, review: Review) -> None:
+    """Write down what was found, if it is news: of many who find the same, one changes the row and records the event."""
+    failing = " ".join(review.failing) or None
+    if (row.judged_policy, row.failing) == (review.version, failing):
+        return
+    change_by = None if review.must_go or not failing else row.change_by or _deadline()
+    values = {"judged_policy": review.version, "judged_at": clock.now(), "failing": failing, "change_by": change_by}
+    if review.must_go:
+        values["must_change"] = True
+    as_read = (
+        (Password.user_id == row.user_id)
+        & (Password.stamp == row.stamp)
+        & Password.judged_policy.is_not_distinct_from(row.judged_policy)
+        & Password.failing.is_not_distinct_from(row.failing)
+    )
+    if changed(update(Password).where(as_read).values(**values)) == 1 and failing:
+        _write_down(user, review, change_by)
+
+
+def clean(user: User) -> dict[str, object]:
+    """Return the columns of a password that was judged before it was taken."""
+    version = policy.of(user).password.version
+    return {"judged_policy": version, "judged_at": clock.now(), "failing": None, "change_by": None}
+
+
+def _deadline() -> datetime:
+    return clock.now() + timedelta(days=settings().passwords.grace_days)
+
+
+def _write_down(user: User, review: Review, change_by: datetime | None) -> None:
+    event = audit.Event.PASSWORD_COMPROMISED if review.compromised else audit.Event.PASSWORD_BELOW_POLICY
+    audit.record(
+        event,
+        subject=user.sub,
+        reason=" ".join(review.failing),
+        policy=review.version,
+        change_by=change_by.isoformat(timespec="seconds") if change_by else None,
+    )
