@@ -19,7 +19,7 @@ from typing import Any
 
 from flask import Flask
 
-from idp import audit, clients, clock, config, keys, kv, mail, metrics, oauth, sessions
+from idp import audit, authn, clients, clock, config, joining, keys, kv, mail, metrics, oauth, sessions
 from idp.db import committing, db
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Job:
 
 def purge() -> int:
     """Forget what has expired, room by room; returns the number of rows."""
-    return oauth.tokens.prune() + oauth.backchannel.prune() + clients.registration_tokens.prune() + mail.forget_old()
+    return oauth.tokens.prune() + authn.trusted.prune() + oauth.backchannel.prune() + clients.registration_tokens.prune() + joining.prune() + mail.forget_old()
 
 
 JOBS = (

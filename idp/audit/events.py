@@ -135,9 +135,18 @@ class Event(StrEnum):
 
     # --- coming in
     ACCOUNT_REQUEST_APPROVED = "account_request.approved", 300199, "Somebody agreed to a request for an account."
-    ACCOUNT_REQUEST_CONFIRMED = "account_request.confirmed", 300199, "A stranger proved an address and asked for an account."
+    ACCOUNT_REQUEST_CONFIRMED = (
+        "account_request.confirmed",
+        300199,
+        "A stranger proved an address and asked for an account.",
+    )
     ACCOUNT_REQUEST_DENIED = "account_request.denied", 300199, "Somebody refused a request for an account."
-    ACCOUNT_REQUEST_REFUSED = "account_request.refused", 300199, "A link of a request for an account was refused.", FAILURE
+    ACCOUNT_REQUEST_REFUSED = (
+        "account_request.refused",
+        300199,
+        "A link of a request for an account was refused.",
+        FAILURE,
+    )
     ACCOUNT_REQUEST_STARTED = "account_request.started", 300199, "A stranger gave an address to get an account."
     INVITATION_ACCEPTED = "invitation.accepted", 300199, "An invited person set their first password."
     INVITATION_REFUSED = "invitation.refused", 300199, "An invitation's link was refused.", FAILURE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,8 +13,10 @@ import click
 
 from idp import sessions, users
 from idp.authn.factors import password
+from idp.cli import inviting
 from idp.cli.base import State, actor, confirm, takes_state, yes_option
 from idp.cli.failures import Failure, Group
+from idp.cli.finding import find
 from idp.cli.output import facts, plain, table
 from idp.db import db
 from idp.logs import spell_out
@@ -22,6 +24,20 @@ from idp.logs import spell_out
 _COLUMNS = ("username", "display_name", "email", "roles", "npi", "status")
 _HAND_OVER = "Hand the password over in person; it is good for 72 hours and must be changed at the first sign-in."
 _COLOURS = {"created": "green", "updated": "cyan", "exists": None, "refused": "red"}
+
+
+_TEXTS = ("given_name", "family_name", *users.traits.TRAITS)
+
+
+def _options(names: Iterable[str]) -> Callable[[Any], Any]:
+    """Give a command an option for each of these claims."""
+
+    def decorated(command: Any) -> Any:
+        for name in reversed(tuple(names)):
+            command = click.option(f"--{name.replace('_', '-')}", name, help=f"For the {name} claim.")(command)
+        return command
+
+    return decorated
 
 
 @click.group("user", cls=Group)
@@ -44,25 +60,41 @@ def group() -> None:
 @click.option("--role", "roles", multiple=True, help="physician, nurse, administrator …; repeat for more.")
 @click.option("--npi", help="National Provider Identifier: ten digits.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of making one up.")
+@click.option("--invite", is_flag=True, help="Mail them a link to choose a password themselves, instead of making one up.")
+@click.option("--client", "client_id", help="With --invite: the application that they go on to.")
 @click.option(
     "--keep-password", is_flag=True, help="With --password-stdin: it need not be changed at the first sign-in."
 )
 @takes_state
-def create(state: State, username: str, password_stdin: bool, keep_password: bool, **given: Any) -> None:
-    """Add a person. Prints a password that is good for 72 hours and must be replaced at the first sign-in."""
+def create(
+    state: State,
+    username: str,
+    password_stdin: bool,
+    keep_password: bool,
+    invite: bool,
+    client_id: str | None,
+    **given: Any,
+) -> None:
+    """Add a person. Prints a password that is good for 72 hours and must be replaced at the first sign-in; or mails an invitation."""
+    if invite and password_stdin:
+        raise Failure("--invite and --password-stdin exclude each other: an invited person chooses the password.")
     raw_password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     if raw_password == "":
         raise Failure("Standard input held no password.")
     if not given["emails"] and "@" in username:
-        given |= {"emails": (username,), "email_verified": True}  # or they could never get back in by mail
+        given |= {"emails": (username,), "email_verified": not invite}  # or they could never get back in by mail
     with state.work():
         user = users.create(username=username, actor=actor(), **given)
-        if raw_password is None:
+        if invite:
+            sent = inviting.send(user, client_id)
+        elif raw_password is None:
             raw_issued = password.issue_temporary(user, actor=actor())
         else:
             password.set_password(user, raw_password, actor=actor(), must_change=not keep_password)
         answer = _as_dict(user)
-    if raw_password is None:
+    if invite:
+        answer["invitation"] = sent
+    elif raw_password is None:
         answer["one_time_password"] = raw_issued
     state.show(answer, lambda: _hand_over(answer))
 
@@ -81,7 +113,7 @@ def new_password(state: State, username: str, yes: bool) -> None:
     """Give a person a new one-time password and end their sessions. Their second factor stays as it is."""
     confirm(f"Replace the password of {username}? All their sessions end at once.", yes=yes)
     with state.work():
-        user = _find(username)
+        user = find(username)
         raw_issued = password.issue_temporary(user, actor=actor())
         sessions.end_all(user.sub, cause="password_replaced")
         answer = {"sub": user.sub, "username": user.username, "one_time_password": raw_issued}
@@ -115,7 +147,25 @@ def list_(state: State, text: str, limit: int, offset: int, **filters: str | Non
 def show(state: State, username: str) -> None:
     """Show one person, by username, address or subject."""
     with state.reading():
-        answer = _as_dict(_find(username))
+        answer = _as_dict(find(username))
+    state.show(answer, lambda: facts(answer))
+
+
+@group.command("update")
+@click.argument("username")
+@click.option("--name", "display_name", help='How they are greeted: "Dr. Ada Example".')
+@click.option("--npi", help='National Provider Identifier: ten digits. "" takes it away.')
+@click.option("--locale", help="Language of pages and mails: en, es-MX.")
+@click.option("--zone", "zoneinfo", help="Time zone of dates on pages and in mails: America/Chicago.")
+@_options(_TEXTS)
+@takes_state
+def update(state: State, username: str, **given: str | None) -> None:
+    """Change what is known of a person; what is left out stays. An empty text takes something away."""
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise Failure("Nothing to change. `idp user update --help` names what can be changed.")
+    with state.work():
+        answer = _as_dict(users.update(find(username).sub, actor=actor(), **changes))
     state.show(answer, lambda: facts(answer))
 
 
@@ -128,7 +178,7 @@ def disable(state: State, username: str, reason: str, yes: bool) -> None:
     """Stop a person from signing in; all their sessions end at once."""
     confirm(f"Disable {username}? All their sessions end at once.", yes=yes)
     with state.work():
-        user = users.disable(_find(username).sub, reason=reason, actor=actor())
+        user = users.disable(find(username).sub, reason=reason, actor=actor())
         answer = _as_dict(user)
     state.show(answer, lambda: click.echo(f"{answer['username']} is disabled; all sessions have ended."))
 
@@ -139,7 +189,7 @@ def disable(state: State, username: str, reason: str, yes: bool) -> None:
 def enable(state: State, username: str) -> None:
     """Let a person sign in again, with the credentials that they had."""
     with state.work():
-        user = users.enable(_find(username).sub, actor=actor())
+        user = users.enable(find(username).sub, actor=actor())
         answer = _as_dict(user)
     state.show(answer, lambda: click.echo(f"{answer['username']} may sign in again."))
 
@@ -159,7 +209,7 @@ def contact(state: State, username: str, phone: str | None, phone_verified: bool
     parts = {name: text for name, text in address.items() if text}
     with state.work():
         user = users.set_contact(
-            _find(username).sub, phone=phone, phone_verified=phone_verified, address=parts, actor=actor()
+            find(username).sub, phone=phone, phone_verified=phone_verified, address=parts, actor=actor()
         )
         answer = _as_dict(user)
     state.show(answer, lambda: facts(answer))
@@ -171,13 +221,14 @@ def contact(state: State, username: str, phone: str | None, phone_verified: bool
     "--update", "update_existing", is_flag=True, help="Bring people who exist up to date; never their password."
 )
 @click.option("--dry-run", is_flag=True, help="Check every line and change nothing.")
+@click.option("--invite", is_flag=True, help="Mail an invitation to everybody who is new and brought no password hash.")
 @click.option(
     "--report",
     type=click.File("w", encoding="utf-8", lazy=True),
     help="Write what became of each line to this CSV file.",
 )
 @takes_state
-def import_(state: State, file: Path, update_existing: bool, dry_run: bool, report: Any) -> None:
+def import_(state: State, file: Path, update_existing: bool, dry_run: bool, invite: bool, report: Any) -> None:
     """Import people from a CSV FILE. Hashes of a former system are kept and renewed at the first sign-in.
 
     Understood: bcrypt, argon2, PBKDF2 (Django, Keycloak), scrypt and {SSHA}. Exit 1 when a line was refused.
@@ -187,11 +238,15 @@ def import_(state: State, file: Path, update_existing: bool, dry_run: bool, repo
             source, hashes=password, update_existing=update_existing, dry_run=dry_run, actor=actor()
         )
         lines = list(_watched(arrived, source, os.fstat(source.fileno()).st_size, commit=not dry_run))
+        new = [line.username for line in lines if line.outcome == "created"]
+        told = inviting.send_to_all(new) if invite and not dry_run else None
     counted = Counter(line.outcome for line in lines)
     if report:
         _write(report, lines)
-    answer = {"dry_run": dry_run, "counts": dict(counted), "lines": plain(lines)}
+    answer = {"dry_run": dry_run, "counts": dict(counted), "lines": plain(lines)} | ({"invited": told} if told else {})
     state.show(answer, lambda: _sum_up(lines, counted, dry_run=dry_run))
+    if told and not state.as_json:
+        inviting.sum_up(told)
     if counted["refused"]:
         click.get_current_context().exit(1)
 
@@ -234,13 +289,6 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _find(username: str) -> users.User:
-    user = users.find_by_sub(username) or users.find_by_login(username)
-    if user is None:
-        raise Failure(f"There is nobody called {username}. `idp user list` shows who is there.")
-    return user
-
-
 def _as_dict(user: users.User) -> dict[str, Any]:
     shown: Mapping[str, Any] = {
         "sub": user.sub,
@@ -254,6 +302,9 @@ def _as_dict(user: users.User) -> dict[str, Any]:
         ],
         "roles": user.roles,
         "npi": user.npi,
+        "locale": user.locale,
+        "zoneinfo": user.zoneinfo,
+        "traits": user.traits,
         "contact": user.contact,
         "status": user.status,
         "status_reason": user.status_reason,
@@ -261,3 +312,7 @@ def _as_dict(user: users.User) -> dict[str, Any]:
         "updated_at": user.updated_at,
     }
     return dict(plain(shown))
+
+
+for command in inviting.COMMANDS:
+    group.add_command(command)

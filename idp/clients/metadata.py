@@ -20,10 +20,11 @@ from idp.clients import (
     own_metadata,
     profiles,
     redirects,
+    tls_metadata,
     token_metadata,
 )
 from idp.clients.profiles import SecurityProfile
-from idp.config.schema import OAuth
+from idp.config.protocol import OAuth
 from idp.errors import BadInput
 
 MAX_URIS = 20
@@ -51,11 +52,13 @@ def normalise(
     loopback_names: bool,
     signing_algs: tuple[str, ...] = token_metadata.ALGS,
     offered: tuple[SecurityProfile, ...] = OFFERED,
+    tls_methods: tuple[str, ...] = (),
 ) -> Fields:
     """Check metadata and fill in the defaults. Raises InvalidMetadata.
 
     `loopback_names`: http://localhost is an acceptable redirect URI (development and demo only). `signing_algs`: what this
-    installation has keys for. `offered`: the security profiles that it lets clients have.
+    installation has keys for. `offered`: the security profiles that it lets clients have. `tls_methods`: the
+    ways of authentication by certificate that work here.
     """
     problems: dict[str, list[str]] = {}
     given = {name: value for name, value in raw.items() if value is not None and value != ""}
@@ -75,10 +78,9 @@ def normalise(
         fields["scope"] = fields["scope"] or _default_scope(fields)
         alg = fields["id_token_signed_response_alg"] or token_metadata.default_alg(fields, signing_algs)
         fields["id_token_signed_response_alg"] = alg
-        problems = _across(fields, loopback_names=loopback_names)
-        for rule in token_metadata.RULES:
-            for name, sentence in rule(fields, signing_algs):
-                problems.setdefault(name, []).append(sentence)
+        here = [found for rule in token_metadata.RULES for found in rule(fields, signing_algs)]
+        here += tls_metadata.supported(fields, tls_methods)
+        problems = _across(fields, here, loopback_names=loopback_names)
     if problems:
         raise InvalidMetadata(problems)
     return fields
@@ -89,12 +91,12 @@ def known_names() -> frozenset[str]:
     return frozenset(_READERS)
 
 
-def _across(fields: Fields, *, loopback_names: bool) -> dict[str, list[str]]:
-    """Check what depends on more than one field."""
+def _across(fields: Fields, here: list[tuple[str, str]], *, loopback_names: bool) -> dict[str, list[str]]:
+    """Check what depends on more than one field, and gather it with what this installation does not have (`here`)."""
     problems: dict[str, list[str]] = {}
-    for rule in _RULES:
-        for name, sentence in rule(fields, loopback_names):
-            problems.setdefault(name, []).append(sentence)
+    across = [found for rule in _RULES for found in rule(fields, loopback_names)]
+    for name, sentence in across + here:
+        problems.setdefault(name, []).append(sentence)
     return problems
 
 
@@ -212,6 +214,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     **own_metadata.READERS,
     **exchange_metadata.READERS,
     **key_metadata.READERS,
+    **tls_metadata.READERS,
 }
 
 
@@ -315,6 +318,7 @@ _RULES = (
     _coherent_grants,
     _coherent_responses,
     *key_metadata.RULES,
+    *tls_metadata.RULES,
     *own_metadata.RULES,
     *exchange_metadata.RULES,
 )

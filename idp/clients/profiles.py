@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from idp.config.schema import OAuth
+from idp.config.protocol import Mtls, OAuth
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,12 @@ PUBLIC = "none"  # the token_endpoint_auth_method of a client that cannot keep a
 
 CLIENT_SECRET_JWT, PRIVATE_KEY_JWT = "client_secret_jwt", "private_key_jwt"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", CLIENT_SECRET_JWT)  # those that rest on a shared secret
+TLS_CLIENT_AUTH, SELF_SIGNED_TLS_CLIENT_AUTH = "tls_client_auth", "self_signed_tls_client_auth"  # RFC 8705 section 2
+TLS_METHODS = (TLS_CLIENT_AUTH, SELF_SIGNED_TLS_CLIENT_AUTH)
 ISSUER, TOKEN_ENDPOINT = "issuer", "token_endpoint"
 HMAC_ALG = "HS256"  # of client_secret_jwt, and of nothing else
 
-_AUTH = ("client_secret_basic", "client_secret_post", CLIENT_SECRET_JWT, PRIVATE_KEY_JWT, PUBLIC)
+_AUTH = ("client_secret_basic", "client_secret_post", CLIENT_SECRET_JWT, PRIVATE_KEY_JWT, *TLS_METHODS, PUBLIC)
 IMPLICIT = "implicit"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -107,7 +109,7 @@ PROFILES = (
         name="fapi2",
         available=False,
         may_waive_pkce=False,
-        auth_methods=(PRIVATE_KEY_JWT,),
+        auth_methods=(PRIVATE_KEY_JWT, *TLS_METHODS),
         grant_types=_GRANTS,
         response_types=("code",),
         response_modes=("query", "form_post"),
@@ -130,6 +132,12 @@ def find(name: str) -> SecurityProfile | None:
 def offered(oauth: OAuth) -> tuple[SecurityProfile, ...]:
     """Return the profiles that clients may have here."""
     return tuple(profile for profile in PROFILES if profile.is_offered(oauth))
+
+
+def tls_methods(mtls: Mtls) -> tuple[str, ...]:
+    """Return the ways of authentication by certificate that these settings make possible (RFC 8705 section 2)."""
+    possible = {TLS_CLIENT_AUTH: mtls.header and mtls.trusted_ca, SELF_SIGNED_TLS_CLIENT_AUTH: mtls.header}
+    return tuple(method for method in TLS_METHODS if possible[method])
 
 
 def get(name: str) -> SecurityProfile:

@@ -11,9 +11,24 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from idp.config import partners
-from idp.config.schema import ConfigError, Settings
+from idp.config.schema import Settings
+from idp.config.setting import ConfigError
 
 _STAFF = frozenset({"administrator", "auditor", "help_desk"})
+_OWN_FIELDS = frozenset(
+    {
+        "display_name",
+        "given_name",
+        "middle_name",
+        "family_name",
+        "nickname",
+        "gender",
+        "birthdate",
+        "profile",
+        "picture",
+    }
+    | {"website", "phone", "address", "locale", "zoneinfo"}
+)
 
 
 def problems_in_production(built: Settings) -> Iterator[tuple[str, str, str]]:
@@ -46,6 +61,8 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
     yield from _problems_of_lifetimes(built)
     yield from _problems_of_trust(built)
     yield from _problems_of_policies(built)
+    if strangers := sorted(set(built.accounts.own_fields) - _OWN_FIELDS):
+        yield "accounts", "own_fields", f"{strangers[0]} is not one of {', '.join(sorted(_OWN_FIELDS))}"
     if set(built.registration.roles) & _STAFF:
         yield "registration", "roles", f"must not hold a role of the staff: {', '.join(sorted(_STAFF))}"
     if built.factors.failure_hard_limit > 100:

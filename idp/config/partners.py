@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from idp.config.schema import Settings, TrustedIssuer
+from idp.config.protocol import TrustedIssuer
+from idp.config.schema import Settings
 
 ASSERTION_ALGS = ("ES256", "ES384", "RS256", "RS384", "PS256", "EdDSA")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -22,7 +23,11 @@ def problems(built: Settings) -> Iterator[Problem]:
         for key, told in _of_issuer(trusted, owned, plain=built.development):
             yield "trusted_issuers", key, told
         if trusted.issuer == built.server.issuer:
-            yield "trusted_issuers", "issuer", "is this server itself; its own tokens are traded by token exchange (RFC 8693)"
+            yield (
+                "trusted_issuers",
+                "issuer",
+                "is this server itself; its own tokens are traded by token exchange (RFC 8693)",
+            )
     for key, told in _of_mtls(built):
         yield "mtls", key, told
     names = [trusted.issuer for trusted in built.trusted_issuers]

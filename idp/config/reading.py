@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from idp.config.checks import problems_anywhere, problems_in_production
-from idp.config.schema import ConfigError, Resource, RolePolicy, Settings, TrustedIssuer
+from idp.config.protocol import Resource, TrustedIssuer
+from idp.config.schema import RolePolicy, Settings
+from idp.config.setting import ConfigError
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

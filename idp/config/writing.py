@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from idp.config.schema import Resource, RolePolicy, Settings, TrustedIssuer
+from idp.config.protocol import Resource, TrustedIssuer
+from idp.config.schema import RolePolicy, Settings
 
 
 def example() -> str:

@@ -6,15 +6,17 @@ checks.py       what the other fields may hold
 model.py        the tables
 people.py       create, find, disable, enable
 profile.py      change names, roles, addresses
+traits.py       what else is known: the other claims of the scope `profile`
 contact.py      telephone number and postal address
 search.py       pages of people
 csv_import.py   many people at once, with a report per line
 """
 
+from idp.users import traits
 from idp.users.contact import ADDRESS, set_contact
 from idp.users.csv_import import COLUMNS, Line, import_csv
 from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, SUBJECT_PREFIX, User, UserEmail
-from idp.users.names import canonical_username
+from idp.users.names import Name, canonical_username, checked_email, checked_username
 from idp.users.npi import valid_npi
 from idp.users.people import create, disable, enable, find_by_login, find_by_sub, get_by_sub, is_active
 from idp.users.profile import add_email, make_primary, remove_email, rename, set_roles, update, verify_email
@@ -28,12 +30,15 @@ __all__ = [
     "DISABLED",
     "SUBJECT_PREFIX",
     "Line",
+    "Name",
     "Page",
     "User",
     "UserEmail",
     "active_administrators",
     "add_email",
     "canonical_username",
+    "checked_email",
+    "checked_username",
     "create",
     "disable",
     "enable",
@@ -48,6 +53,7 @@ __all__ = [
     "search",
     "set_contact",
     "set_roles",
+    "traits",
     "update",
     "valid_npi",
     "verify_email",

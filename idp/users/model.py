@@ -40,6 +40,7 @@ class User(db.Model):  # type: ignore[name-defined,misc]
     locale: Mapped[str | None] = mapped_column(String(35))  # BCP 47
     zoneinfo: Mapped[str | None] = mapped_column(String(64))  # IANA name
     contact: Mapped[dict[str, Any] | None] = mapped_column(Json)  # phone_number, address …: see contact.py
+    traits: Mapped[dict[str, Any] | None] = mapped_column(Json)  # nickname, birthdate …: see traits.py
     status: Mapped[str] = mapped_column(String(16), default=ACTIVE)
     status_reason: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -94,6 +95,7 @@ class UserEmail(db.Model):  # type: ignore[name-defined,misc]
     canonical: Mapped[str] = mapped_column(String(320), index=True)
     is_primary: Mapped[bool] = mapped_column(default=False)
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    recovers_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # no way back in goes there before (attack 114)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
 
     user: Mapped[User] = relationship(back_populates="emails")

@@ -65,6 +65,16 @@ WRONG = (
     "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
     "or choose a new password with “Forgot password?”."
 )
+INVITATION = {
+    "name": USER.display_name,
+    "address": USER.username,
+    "username": "m.oduya",
+    "may_choose": False,
+    "app": "Claims service",
+    "rules": RULES,
+    "violations": [],
+    "error": None,
+}
 TOTP = {"flow_id": "f1", "client_name": "Claims service", "error": None, "other_factors": OTHER_WAYS}
 ENROL = {
     "flow_id": "f1",
@@ -220,6 +230,21 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("recover_new_password.html", "error"): {"rules": RULES, "violations": VIOLATIONS, "valid": True},
     ("recover_new_password.html", "expired_error"): {"valid": False},
     ("recover_done.html", "first"): {},
+    ("invitation.html", "first"): INVITATION,
+    ("invitation.html", "choosing"): {**INVITATION, "may_choose": True, "app": None},
+    ("invitation.html", "error"): {**INVITATION, "violations": VIOLATIONS},
+    ("invitation.html", "taken_error"): {**INVITATION, "may_choose": True, "error": "This username is taken."},
+    ("invitation_dead.html", "expired_error"): {
+        "told": "Invitations are good for a few days only, and this one is older. We can send you a new one.",
+        "state": "expired",
+        "usable": True,
+    },
+    ("invitation_dead.html", "used_error"): {
+        "told": "This invitation was used already. You can sign in with the password that was chosen then.",
+        "state": "accepted",
+        "usable": False,
+    },
+    ("invitation_sent.html", "first"): {},
     ("signed_out.html", "first"): {"client_name": None, "return_url": None, "frames": []},
     ("signed_out.html", "frames"): {
         "client_name": None,
