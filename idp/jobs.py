@@ -40,7 +40,14 @@ class Job:
 
 def purge() -> int:
     """Forget what has expired, room by room; returns the number of rows."""
-    return oauth.tokens.prune() + authn.trusted.prune() + oauth.backchannel.prune() + clients.registration_tokens.prune() + joining.prune() + mail.forget_old()
+    return (
+        oauth.tokens.prune()
+        + authn.trusted.prune()
+        + oauth.backchannel.prune()
+        + clients.registration_tokens.prune()
+        + joining.prune()
+        + mail.forget_old()
+    )
 
 
 JOBS = (

@@ -11,6 +11,7 @@ factors/           second factors, each whole in its file; FACTORS is the list
 guard.py           login_required, require_recent, require_acr for views of other rooms
 recovery.py        getting back in: forgotten password, forgotten username
 device.py          known devices, so that strangers cannot lock a person out
+trusted.py         trusted devices, which skip the second factor for a while (off by default)
 notices.py         mails about what happened to an account
 views.py enrol_views.py recovery_views.py     pages
 """
@@ -19,8 +20,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp import web
-from idp.authn import enrol_views, forgery, guard, recovery_views, views
+from idp import sessions, web
+from idp.authn import enrol_views, forgery, guard, recovery_views, trusted, views
 from idp.authn.assurance import LEVELS, ONE_FACTOR, PHISHING_RESISTANT, SUPPORTED, TWO_FACTORS, Demand, satisfied
 from idp.authn.steps import begin as demand
 
@@ -35,6 +36,7 @@ __all__ = [
     "guard",
     "install",
     "satisfied",
+    "trusted",
 ]
 
 
@@ -43,3 +45,4 @@ def install(app: Flask) -> None:
     for blueprint in (views.pages, enrol_views.pages, recovery_views.pages):
         app.register_blueprint(blueprint)
     web.form_refused.connect(forgery.write_down)
+    sessions.all_ended.connect(trusted.on_all_sessions_ended)

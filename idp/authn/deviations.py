@@ -51,6 +51,9 @@ def _of_factors(judged: Policy) -> Iterator[Deviation]:
     if "passkey" not in judged.factors:
         told = "no phishing-resistant factor may be enrolled; NIST: SHALL offer one"
         yield Deviation("no_phishing_resistant_option", "2.2.2", told)
+    if judged.trusted_device_s:
+        told = f"a trusted browser skips the second factor for {judged.trusted_device_s} s; NIST: SHALL NOT replace authentication"
+        yield Deviation("trusted_device", "5.1", told)
 
 
 def _of_lifetimes(judged: Policy) -> Iterator[Deviation]:

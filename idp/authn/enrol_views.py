@@ -68,7 +68,8 @@ def enrol_totp(found: LoginFlow, user: User) -> Response:
     if not totp.confirm(user, pending.id, web.single("code")):
         return _enrol_page(found, pending, Refused("wrong_code"))
     limits.clear("enrol:totp", account=user.sub)
-    done = replace(found, pending_id=None, methods=(*found.methods, *totp.amr), errands=(*found.errands, "enrol_totp"))
+    done = replace(found, pending_id=None, errands=(*found.errands, "enrol_totp"))
+    done = flow.proved(done, totp.name, totp.amr)
     if not recovery_code.enrolled(user):
         done = flow.seal_codes(done, recovery_code.issue(user))
     flow.save(done)
@@ -81,6 +82,7 @@ def recovery_codes(found: LoginFlow, user: User) -> Response:
     if not found.sealed_codes:
         return steps.proceed(found)
     if request.method == "POST" and web.single("saved"):
+        recovery_code.settle(user)
         done = replace(found, sealed_codes=None, errands=(*found.errands, "recovery_codes"))
         flow.save(done)
         return steps.proceed(done)

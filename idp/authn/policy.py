@@ -16,13 +16,17 @@ from idp.users import User
 
 @dataclass(frozen=True)
 class Policy:
-    """What one person owes. `factors` are the names of second factors that they may enrol and use; recovery codes always may be used."""
+    """What one person owes. `factors` are the names of second factors that they may enrol and use; recovery codes always may be used.
+
+    `trusted_device_s`: how long a browser may skip the second factor; 0 where every sign-in owes two factors.
+    """
 
     require_second: bool
     factors: tuple[str, ...]
     min_acr: str
     idle_s: int
     absolute_s: int
+    trusted_device_s: int
     password: password_policy.Policy
 
     @property
@@ -50,14 +54,20 @@ def _of_table(table: RolePolicy, config: Settings) -> Policy:
     min_acr = table.min_acr or config.factors.min_acr
     second = config.factors.require_second if table.require_second is None else table.require_second
     second = second or min_acr != assurance.ONE_FACTOR
+    general_s = config.factors.trusted_device_s
     return Policy(
         require_second=second,
         factors=config.factors.allowed if table.factors is None else table.factors,
         min_acr=min_acr,
         idle_s=table.idle_s or config.sessions.idle_s,
         absolute_s=table.absolute_s or config.sessions.absolute_s,
+        trusted_device_s=_either(table.trusted_device_s, general_s) if min_acr == assurance.ONE_FACTOR else 0,
         password=password_policy.policy_of(_with_passwords(config, table), second_factor=second),
     )
+
+
+def _either(said: int | None, general: int) -> int:
+    return general if said is None else said
 
 
 def _with_passwords(config: Settings, table: RolePolicy) -> Settings:
@@ -75,6 +85,7 @@ def _stricter(one: Policy, other: Policy) -> Policy:
         min_acr=max(one.min_acr, other.min_acr, key=assurance.LEVELS.index),
         idle_s=min(one.idle_s, other.idle_s),
         absolute_s=min(one.absolute_s, other.absolute_s),
+        trusted_device_s=min(one.trusted_device_s, other.trusted_device_s),
         password=password_policy.stricter(one.password, other.password),
     )
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from flask import Response
 
 from idp import audit, clock, sessions, users, web
-from idp.authn import assurance, device, flow, policy
+from idp.authn import assurance, device, flow, policy, trusted
 from idp.authn.assurance import PHISHING_RESISTANT, Demand
 from idp.authn.factors import FACTORS, password, recovery_code, totp
 from idp.authn.flow import LoginFlow
@@ -44,6 +44,7 @@ class Standing:
     may_enrol: tuple[str, ...] = ("passkey", "totp")  # names of the factors that the policy lets them bind
     ever_bound: bool = False  # had a second factor once; a password alone does not replace it
     must_change: bool = False
+    trusted: bool = False  # this browser may skip the second factor, where nothing more is demanded
 
 
 def next_step(found: LoginFlow, standing: Standing) -> Step:
@@ -51,11 +52,11 @@ def next_step(found: LoginFlow, standing: Standing) -> Step:
 
     A password alone enrols a first second factor, and never replaces one that was lost or disabled (7.104, N-25), unless a
     recovery said so (`may_bind`). Whoever came in with a recovery code and has nothing lasting left enrols something. Where
-    a passkey is demanded, nothing weaker ends the flow (7.103). The password is changed last, fully signed in, by who used it.
+    a passkey is demanded, nothing weaker ends the flow (7.103). Who spent a recovery code receives new ones (N-23). The password is changed last, fully signed in, by who used it.
     """
     if found.sub is None or not assurance.has_first(found.methods):
         return Step.PASSWORD
-    if _owes_second(found, standing) and not assurance.has_second(found.methods):
+    if _owes_second(found, standing) and not (assurance.has_second(found.methods) or leans_on_trust(found, standing)):
         if standing.second:
             return Step.SECOND
         return Step.ENROL if found.may_bind or not standing.ever_bound else Step.BLOCKED
@@ -65,7 +66,7 @@ def next_step(found: LoginFlow, standing: Standing) -> Step:
         return Step.ENROL if PASSKEY in standing.may_enrol else Step.BLOCKED
     if (_owes_second(found, standing) and not standing.lasting) or _enrolment_errands(found, standing):
         return Step.ENROL
-    if found.sealed_codes or _owes(found, "recovery_codes"):
+    if found.sealed_codes or _owes(found, "recovery_codes") or _spent_a_code(found):
         return Step.CODES
     if (standing.must_change and "pwd" in found.methods) or _owes(found, "password_change"):
         return Step.CHANGE
@@ -77,6 +78,16 @@ def enrolments(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
     if _owes_passkey(found, standing):
         return (PASSKEY,)
     return _enrolment_errands(found, standing) or standing.may_enrol
+
+
+def leans_on_trust(found: LoginFlow, standing: Standing) -> bool:
+    """Say whether a trusted device stands in for the second factor here (N-29). Pure."""
+    bare = not assurance.has_second(found.methods) and not found.may_bind
+    return bare and standing.trusted and standing.lasting and trusted.counts(found.demand)
+
+
+def _spent_a_code(found: LoginFlow) -> bool:
+    return recovery_code.name in found.factors and "recovery_codes" not in found.errands
 
 
 def _owes_second(found: LoginFlow, standing: Standing) -> bool:
@@ -144,6 +155,7 @@ def standing_of(user: User) -> Standing:
         may_enrol=tuple(factor.name for factor in FACTORS if factor.lasting and factor.name in owed.factors),
         ever_bound=any(factor.bound(user) for factor in FACTORS),
         must_change=password.must_change(user),
+        trusted=trusted.find(user) is not None,
     )
 
 
@@ -195,14 +207,17 @@ def finish(found: LoginFlow) -> Response:
     if not user.is_active or password.stamp(user) != found.stamp:
         flow.save(flow.blank(found, notice=str(STARTED_OVER)))
         return web.see_other(path_of(found, Step.PASSWORD))
+    trust = trusted.use(user) if leans_on_trust(found, standing_of(user)) else None
+    if trust is None and step_of(found) is not Step.FINISH:  # another tab was let in with the same cookie just now
+        return proceed(found)
     if flow.take(found):
-        _sign_in(user, found)
+        _sign_in(user, found, trust)
     return web.see_other(found.demand.return_to)
 
 
-def _sign_in(user: User, found: LoginFlow) -> None:
+def _sign_in(user: User, found: LoginFlow, trust: trusted.TrustedDevice | None) -> None:
     amr = assurance.amr_of([found.methods])
-    acr, auth_time = assurance.acr_of(amr), found.auth_time or clock.now()
+    acr, auth_time = assurance.acr_of(amr), found.auth_time or (trust.proved_at if trust else clock.now())
     before = sessions.current()
     session = None
     if before and before.sub == user.sub:
@@ -213,7 +228,11 @@ def _sign_in(user: User, found: LoginFlow) -> None:
             user.sub, acr=acr, amr=amr, auth_time=auth_time, idle_s=owed.idle_s, absolute_s=owed.absolute_s
         )
     if found.is_fresh or (before and before.acr != acr):
-        audit.record(audit.Event.LOGIN_SUCCEEDED, subject=user.sub, actor=user.sub, sid=session.sid, acr=acr, amr=amr)
+        more = {"deviation": "trusted_device", "device": trust.public_id} if trust else {}
+        audit.record(
+            audit.Event.LOGIN_SUCCEEDED, subject=user.sub, actor=user.sub, sid=session.sid, acr=acr, amr=amr,
+            factors=list(found.factors), **more,
+        )  # fmt: skip
     device.remember(user.sub)
 
 
@@ -239,7 +258,7 @@ def _prepared(found: LoginFlow, step: Step) -> LoginFlow:
     if user and step is Step.ENROL and enrolments(found, standing_of(user)) == (totp.name,):
         found = with_pending_app(found, user)
     if user and step is Step.CODES and not found.sealed_codes:
-        found = flow.seal_codes(found, recovery_code.issue(user))
+        found = flow.seal_codes(found, recovery_code.issue(user, beside_old=_spent_a_code(found)))
         flow.save(found)
     return found
 

@@ -8,9 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from idp import audit, sessions, users, web
-from idp.authn import assurance, browsers, flow, password_policy, steps
+from idp.authn import assurance, browsers, flow, password_policy, steps, trusted
 from idp.authn.assurance import Demand
-from idp.authn.factors import FACTORS, base, find
+from idp.authn.factors import FACTORS, base, find, password
 from idp.authn.factors.base import Factor, Refused
 from idp.authn.flow import LoginFlow
 from idp.authn.identify import Known, identify
@@ -124,6 +124,7 @@ def login_password() -> Response:
     identifier = web.single("identifier").strip()
     outcome = identify(identifier, request.form.get("password", ""))
     if isinstance(outcome, Known):
+        trusted.look_for_copies(outcome.user)
         return steps.proceed(flow.advance(_known(found, outcome)))
     error = WAIT if outcome.retry_after_s else WRONG
     return _login_page(found, identifier, error=error, status=status_of(outcome), refused=outcome)
@@ -145,8 +146,10 @@ def login_factor(name: str) -> Response:
     outcome = base.attempt(factor, users.get_by_sub(found.sub or ""), request.form)
     if isinstance(outcome, Refused):
         return _refused(factor, found, outcome)
-    done = replace(found, methods=(*found.methods, *factor.amr))
+    done = flow.proved(found, factor.name, factor.amr)
     flow.save(done)
+    if web.single("trust") and factor.lasting:
+        trusted.remember(users.get_by_sub(found.sub or ""))
     return steps.proceed(done)
 
 
@@ -177,7 +180,7 @@ def _must_choose(session: SsoSession, found: LoginFlow) -> bool:
 def _known(found: LoginFlow, known: Known) -> LoginFlow:
     """Note who it is. Whatever another person had proved in this flow is forgotten (7.99)."""
     fresh = flow.blank(found)
-    return replace(fresh, sub=known.user.sub, stamp=known.stamp, methods=("pwd",))
+    return flow.proved(replace(fresh, sub=known.user.sub, stamp=known.stamp), password.name, password.amr)
 
 
 def _refused(factor: Factor, found: LoginFlow, refused: Refused) -> Response:
@@ -198,7 +201,7 @@ def _factor_page(factor: Factor, found: LoginFlow, *, status: int = 200, refused
     ]
     error = None if refused is None else WAIT if refused.retry_after_s else WRONG_CODE
     template = f"factor_{factor.name}.html"
-    values = factor.challenge(user)
+    values = factor.challenge(user) | {"trust_days": trusted.offered_s(user) // 86400 if factor.lasting else 0}
     return show(template, found, status=status, refused=refused, error=error, other_factors=others, **values)
 
 

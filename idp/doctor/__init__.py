@@ -31,6 +31,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("keys", trust.signing_keys),
     ("registration", trust.registration),
     ("legacy", trust.legacy),
+    ("factors", trust.trusted_devices),
     ("passwords", trust.password_hashing),
     ("mail", work.mailing),
     ("logout", work.telling),

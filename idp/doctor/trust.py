@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from idp import clients, clock, keys
+from idp.authn import policy
 from idp.config import Settings
 from idp.doctor.finding import Finding, State
 
@@ -200,6 +201,16 @@ def legacy(settings: Settings) -> Iterator[Finding]:
     elif old:
         yield Finding("legacy", "warn", f"{', '.join(old[:5])}: registered as legacy, which is not allowed here (any more)",
                       "register them anew as oidc, or set oauth.allow_legacy to true")  # fmt: skip
+
+
+def trusted_devices(settings: Settings) -> Iterator[Finding]:
+    """Browsers that skip the second factor: a departure from NIST SP 800-63B-4 that should stay visible (N-29)."""
+    longest_s = max(judged.trusted_device_s for _, judged in policy.tables(settings))
+    if longest_s:
+        yield Finding("factors", "warn", f"a browser may skip the second factor for up to {longest_s} s; NIST: SHALL NOT",
+                      "set trusted_device_s to 0 in [factors] and every [[policies]] table, or accept the departure")  # fmt: skip
+    else:
+        yield Finding("factors", "ok", "no browser skips the second factor")
 
 
 def registration(settings: Settings) -> Iterator[Finding]:

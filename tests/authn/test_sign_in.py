@@ -106,6 +106,8 @@ def test_a_recovery_code_stands_in_for_the_app(app: Flask) -> None:
     here = browser(app).get("/t/demand").give_password()
     assert "/login/recovery_code?flow=" in here.answer.text
     here.get(f"/login/recovery_code?flow={here.flow_id}").post(code=codes[0])
+    assert here.place == "/enrol/recovery-codes", "N-23: who spends one receives new ones"
+    here.post(saved="yes")
     assert here.place == "/t/goal" and session_of(user.sub).amr == ("pwd", "otp", "mfa")
 
 

@@ -48,16 +48,29 @@ class RecoveryCode(db.Model):  # type: ignore[name-defined,misc]
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
-def issue(user: User) -> list[str]:
-    """Replace the person's codes by a new set and return it; nobody can read it again."""
+def issue(user: User, *, beside_old: bool = False) -> list[str]:
+    """Replace the person's codes by a new set and return it; nobody can read it again.
+
+    `beside_old`: what is left of the old set stays good until `settle`. Who has just spent a code may have lost everything else: if
+    their browser dies before they saved the new codes, the old list must still let them in.
+    """
     raw_codes = [_fresh() for _ in range(settings().factors.recovery_codes)]
     now = clock.now()
-    db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    if not beside_old:
+        db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     rows = [{"user_id": user.id, "code_mac": _mac(user, raw), "created_at": now} for raw in raw_codes]
     db.session.execute(insert(RecoveryCode), rows)
     audit.record(audit.Event.RECOVERY_CODES_ISSUED, subject=user.sub, actor=user.sub, count=len(raw_codes))
-    notices.tell(user, "recovery_codes_issued")
+    notices.tell(user, "recovery_codes_issued", beside_old=beside_old)
     return raw_codes
+
+
+def settle(user: User) -> None:
+    """Forget every set but the newest: the person has saved it."""
+    mine = RecoveryCode.user_id == user.id
+    newest = select(func.max(RecoveryCode.created_at)).where(mine).scalar_subquery()
+    old = delete(RecoveryCode).where(mine, RecoveryCode.created_at < newest)
+    db.session.execute(old.execution_options(synchronize_session=False))
 
 
 def redeem(user: User, raw_code: str) -> bool:
