@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from idp import audit, crypto, kv, limits, mail, sessions, users, web
-from idp.authn import identify, notices
+from idp.authn import identify, notices, recovery_review
 from idp.authn.factors import password
 from idp.config import settings
 from idp.db import db
@@ -96,6 +97,7 @@ def finish(ticket: Ticket, raw_password: str) -> bool:
     identify.forgive(user)
     sessions.end_all(user.sub, cause="password_reset")
     audit.record(audit.Event.RECOVERY_COMPLETED, subject=user.sub, actor=user.sub)
+    recovery_review.owe(user)
     notices.tell(user, "password_changed")
     return True
 
@@ -120,7 +122,7 @@ def _issue(user: User | None) -> str:
     return raw_token
 
 
-def _mail_or_pretend(user: User | None, template: str, **values: object) -> None:
+def _mail_or_pretend(user: User | None, template: str, **values: Any) -> None:
     """Stage the mail; for nobody stage one too and take it back, so that both cost the same."""
     with db.session.begin_nested() as savepoint:
         address = user.email if user and user.email else _NOBODY

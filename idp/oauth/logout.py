@@ -26,7 +26,7 @@ PARAMETERS = ("id_token_hint", "logout_hint", "client_id", "post_logout_redirect
 
 # Causes that spare nothing. After every other one, what the person wanted to outlive the session (`offline_access`) lives on (O-41):
 # a sign-out here or elsewhere, somebody else signing in on this browser, and a session that idled or came to its absolute end (X-12).
-FINAL = frozenset({"user_disabled", "password_reset", "password_changed", "password_replaced"})
+FINAL = frozenset({"user_disabled", "password_reset", "password_changed", "password_replaced", "recovered"})
 
 
 @dataclass(frozen=True)

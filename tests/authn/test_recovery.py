@@ -54,7 +54,8 @@ def test_n25_attack_113_the_second_factor_is_still_asked_for(app: Flask, user: U
     ask(app)
     here = browser(app).get(link_of(mailbox()[-1])).post(new_password=NEW_PASSWORD)
     assert here.open().give_password("alice", NEW_PASSWORD).place == "/login/totp"
-    assert here.post(code=code_of(SECRET)).path == "/"
+    assert here.post(code=code_of(SECRET)).place == "/recover/review", "the app was enrolled lately: was it you?"
+    assert here.post(answer="mine").path == "/" and here.secret
 
 
 def test_n26_every_verified_address_hears_of_it(app: Flask, mailbox) -> None:
