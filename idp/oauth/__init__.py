@@ -20,6 +20,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 7662, RFC 9701 introspection, signed answers | introspection.py |
 | RFC 8252 native apps | idp/clients/redirects.py |
 | RFC 8414 metadata; OIDC Discovery | metadata.py |
+| OpenAPI 3.1, at /openapi.json | operations.py (every request and its parameters), openapi.py |
 | RFC 8628 device authorization | device.py (pages), device_codes.py, grants/device_code.py |
 | RFC 9101, OIDC Core 6 request objects, by value and by reference | request_object.py, request_uri.py |
 | RFC 9126 pushed authorization requests | par.py |

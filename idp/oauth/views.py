@@ -29,12 +29,13 @@ from idp.oauth import (
     userinfo,
 )
 from idp.oauth.errors import Unproven
+from idp.oauth.operations import OPERATIONS, PAGE
 from idp.oauth.params import Params
 from idp.oauth.server import Server
 
 protocol = Blueprint("oauth", __name__)
 
-DOCUMENTS = ("oauth.discovery", "oauth.jwks")
+DOCUMENTS = ("oauth.discovery", "oauth.jwks", "oauth.described")
 OPEN_TO_SCRIPTS = (
     *DOCUMENTS,
     "oauth.token",
@@ -45,7 +46,9 @@ OPEN_TO_SCRIPTS = (
     "oauth.registered",
 )
 FOR_PROGRAMS = (*OPEN_TO_SCRIPTS, "oauth.introspect", "oauth.device_authorization")
-PATHS_FOR_PROGRAMS = ("/token", "/introspect", "/revoke", "/par", "/device_authorization", "/register", "/userinfo")
+PATHS_FOR_PROGRAMS = frozenset(
+    op.path for op in OPERATIONS if PAGE not in (media_type for _, media_type, _ in op.answers)
+)
 
 
 @protocol.get("/authorize")
@@ -180,6 +183,13 @@ def revoke() -> Response:
 def discovery() -> Response:
     """OIDC Discovery 4, RFC 8414 section 3."""
     return metadata.discovery()
+
+
+@protocol.get("/openapi.json")
+@web.document
+def described() -> Response:
+    """OpenAPI 3.1."""
+    return metadata.described()
 
 
 @protocol.get("/jwks")

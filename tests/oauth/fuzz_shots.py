@@ -3,6 +3,9 @@
 A good request is written with names between guillemets («code», «basic»); whoever fires it puts real values in. What bends it is text
 that broke servers before (halves of surrogate pairs, NUL, line ends, addresses that parsers choke on, markup, depth, sheer size), put
 raw into the encoding or as a value, once or twice, in the body or in the address, with another content type or other headers.
+
+Endpoints and parameters come from idp/oauth/operations.py: each request has its wounds where it has parameters, also those that no good
+request here sends, and for every operation there is one request that was made from the table alone.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
+from idp.clients import metadata
+from idp.oauth.operations import GRANT_PARAMETERS, OPERATIONS, PARAMETERS, Operation, named
 from tests.oauth import signing
 from tests.oauth.conftest import CHALLENGE, REDIRECT_URI, VERIFIER
 
@@ -62,63 +67,10 @@ RAWS = (
     "%00",
     "%2",
 )
-NAMES = [
-    "response_type",
-    "client_id",
-    "redirect_uri",
-    "scope",
-    "state",
-    "nonce",
-    "code_challenge",
-    "code_challenge_method",
-    "response_mode",
-    "prompt",
-    "max_age",
-    "display",
-    "ui_locales",
-    "claims_locales",
-    "id_token_hint",
-    "login_hint",
-    "acr_values",
-    "claims",
-    "request",
-    "request_uri",
-    "resource",
-    "authorization_details",
-    "iss",
-    "grant_type",
-    "code",
-    "code_verifier",
-    "refresh_token",
-    "device_code",
-    "user_code",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "token",
-    "token_type_hint",
-    "subject_token",
-    "subject_token_type",
-    "actor_token",
-    "actor_token_type",
-    "requested_token_type",
-    "audience",
-    "username",
-    "password",
-    "access_token",
-    "txn",
-    "decision",
-    "csrf",
-    "flow",
-    "identifier",
-    "choice",
-    "email",
-    "new_password",
-    "sent",
-    "post_logout_redirect_uri",
-    "logout_hint",
-    "sid",
-    "registration",
+NAMES = [  # of the protocol, and of our own pages
+    *(parameter.name for parameter in PARAMETERS),
+    *("iss", "user_code", "username", "password", "txn", "decision", "csrf", "flow", "identifier", "choice", "email"),
+    *("new_password", "sent", "sid"),
 ]
 BODIES = (
     *(b"", b"{", b"null", b"1", b"[]", b"[[]]", b"1e999", b"\xff\xfe", b"\x00", b"[" * 30_000, b'{"a":' * 10_000),
@@ -327,6 +279,47 @@ LOGOUT = (
     shot("GET", "/signed-out"),
     shot("GET", "/"),
 )
+
+
+def _from_the_table(operation: Operation, grant: str = "") -> Shot:
+    """What the table knows of a request, and nothing else."""
+    fields = {name: _value(name) for name in operation.parameters if not grant or name in _OF_GRANT[grant]}
+    if grant:
+        fields["grant_type"] = grant
+    auth = {"client": "«basic»", "bearer": "Bearer «access»", "initial": "Bearer «initial»"}.get(operation.proof, "")
+    if operation.proof == "registration":
+        auth = "Bearer «registration»"
+    path = operation.path.replace("{client_id}", "«registered»")
+    document = {"client_name": "From the table", "redirect_uris": [REDIRECT_URI]} if operation.place == "json" else None
+    return shot(operation.method, path, auth=auth, document=document, **fields)
+
+
+_OF_GRANT = {grant: ("grant_type", *names) for grant, names in GRANT_PARAMETERS.items()}
+_KNOWN = {"client_id": "«rp»", "redirect_uri": REDIRECT_URI, "response_type": "code", "scope": "openid"}
+
+
+def _value(name: str) -> str:
+    parameter = named(name)
+    by_format = {"uri": "https://claims.example.org/api", "integer": "60", "json": "{}", "jwt": "«id_token»"}
+    return (*parameter.values, _KNOWN.get(name) or by_format.get(parameter.format) or "x")[0]
+
+
+DESCRIBED = (
+    *(_from_the_table(operation) for operation in OPERATIONS if operation.path != "/token"),
+    *(_from_the_table(op, grant) for op in OPERATIONS if op.path == "/token" for grant in GRANT_PARAMETERS),
+)
+
+
+def parameters_of(aimed: Shot) -> tuple[str, ...]:
+    """The names that belong to the request that is aimed at."""
+    path = "/register/{client_id}" if aimed.path.startswith("/register/") else aimed.path
+    fitting = (op for op in OPERATIONS if (op.method, op.path) == (aimed.method, path))
+    operation = next(fitting, None)
+    if operation is None:
+        return ()
+    return tuple(sorted(metadata.known_names())) if operation.place == "json" else operation.parameters
+
+
 _STRANGER = (
     shot("GET", "/login", flow="«flow»"),
     shot("POST", "/login/password", query=_FLOW, csrf="«csrf»", identifier="alice", password="«password»"),
@@ -397,15 +390,22 @@ def _spoil(draw: st.DrawFn, aimed: Shot) -> Shot:
 def _spoil_document(draw: st.DrawFn, aimed: Shot) -> Shot:
     if not isinstance(aimed.document, dict):
         return aimed
-    name = draw(st.one_of(st.sampled_from(sorted(aimed.document)), st.sampled_from(NAMES), garbage.map(str)))
+    names = parameters_of(aimed) or NAMES
+    name = draw(st.one_of(st.sampled_from(sorted(aimed.document)), st.sampled_from(names), garbage.map(str)))
     value = draw(json_garbage)
     return replace(aimed, document=aimed.document | {name: value})
 
 
 def _add(draw: st.DrawFn, aimed: Shot) -> Shot:
     """A field that may not belong there."""
-    name = draw(st.one_of(st.sampled_from(NAMES), st.sampled_from(NAMES), garbage))
-    return replace(aimed, fields=(*aimed.fields, (name, draw(garbage))))
+    name = draw(st.one_of(st.sampled_from(parameters_of(aimed) or NAMES), st.sampled_from(NAMES), garbage))
+    value = draw(garbage)
+    if str(name) in _NAMED and _NAMED[str(name)].values and draw(st.booleans()):
+        value = draw(st.sampled_from(_NAMED[str(name)].values))
+    return replace(aimed, fields=(*aimed.fields, (name, value)))
+
+
+_NAMED = {parameter.name: parameter for parameter in PARAMETERS}
 
 
 def _drop(draw: st.DrawFn, aimed: Shot) -> Shot:

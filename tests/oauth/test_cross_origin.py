@@ -9,7 +9,7 @@ from idp.oauth import views
 SPA = {"Origin": "https://spa.example.org"}
 OPEN = (
     *("/token", "/userinfo", "/revoke", "/par", "/register", "/register/somebody", "/jwks"),
-    *("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"),
+    *("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/openapi.json"),
 )
 CLOSED = (
     *(

@@ -15,12 +15,14 @@ import logging
 import os
 import re
 import time
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from flask import request
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
@@ -29,6 +31,8 @@ from idp.authn.factors import password, totp
 from idp.clients import registration_tokens
 from idp.config import settings
 from idp.db import committing
+from idp.oauth import params
+from idp.oauth.operations import OPERATIONS
 from tests.conftest import ISSUER
 from tests.oauth import fuzz_shots
 from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, basic, csrf_in
@@ -40,7 +44,7 @@ CPU_S = 2.0  # of one request, on a slow machine
 PASSWORD = "Correct-Horse-42-Battery"
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
-PROGRAMS = ("/token", "/par", "/introspect", "/revoke", "/register", "/device_authorization", "/userinfo", "/jwks")
+PROGRAMS = tuple(op.path for op in OPERATIONS if any(kind == "application/json" for _, kind, _ in op.answers))
 HEADERS = ("X-Request-Id", "X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy", "Cache-Control")
 HEADERS += ("Cross-Origin-Opener-Policy", "Permissions-Policy", "X-Frame-Options")
 CODES = (  # RFC 6749, 6750, 7009, 7591, 8628, 8707, 9396, OIDC Core; the last three lines are ours
@@ -49,7 +53,12 @@ CODES = (  # RFC 6749, 6750, 7009, 7591, 8628, 8707, 9396, OIDC Core; the last t
     *("unsupported_token_type", "invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement"),
     *("unapproved_software_statement", "authorization_pending", "slow_down", "expired_token", "invalid_target"),
     *("invalid_authorization_details", "login_required", "consent_required", "invalid_request_object"),
-    *("invalid_request_uri", "request_uri_not_supported", "unmet_authentication_requirements"),
+    *(
+        "invalid_request_uri",
+        "request_uri_not_supported",
+        "registration_not_supported",
+        "unmet_authentication_requirements",
+    ),
     *("bad_request", "forbidden", "not_found", "method_not_allowed", "request_entity_too_large", "invalid_input"),
     *("request_expired", "device_code_expired"),
 )
@@ -370,6 +379,37 @@ def test_attack_70_to_75_signing_out(shooting_range, aimed):
 @given(aimed=shots(fuzz_shots.SIGN_IN))
 def test_attack_144_sign_in_and_recovery(shooting_range, aimed):
     judge(shooting_range, aimed)
+
+
+@fuzzing(0.1)
+@given(aimed=shots(fuzz_shots.DESCRIBED))
+def test_every_described_operation_with_its_parameters(shooting_range, aimed):
+    judge(shooting_range, aimed)
+
+
+def test_every_parameter_that_a_request_is_asked_for_is_described(shooting_range, monkeypatch):
+    """Else it would not be fuzzed: what the code reads of each good request, and of those made from the table."""
+    read: dict[tuple[str, str], set[str]] = {}
+    real = params.read
+
+    class Recording(dict):
+        def get(self, name, default=None):
+            read.setdefault((request.method, request.path), set()).add(name)
+            return super().get(name, default)
+
+        def __getitem__(self, name):
+            read.setdefault((request.method, request.path), set()).add(name)
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(params, "read", lambda source: replace(real(source), one=Recording(real(source).one)))
+    protocol = (fuzz_shots.AUTHORIZE, fuzz_shots.TOKEN, fuzz_shots.BEARERS, fuzz_shots.DEVICE, fuzz_shots.LOGOUT)
+    for good in (*(good for group in protocol for good in group), *fuzz_shots.DESCRIBED):
+        shooting_range.fire(good)
+        shooting_range.renew()
+    described = {(op.method, op.path): set(op.parameters) for op in OPERATIONS}
+    assert {("POST", "/token"), ("GET", "/authorize"), ("POST", "/par"), ("POST", "/revoke")} <= read.keys()
+    unknown = {at: names - described[at] for at, names in read.items() if names - described[at]}
+    assert not unknown
 
 
 def test_the_good_requests_are_good(shooting_range):
