@@ -146,6 +146,12 @@ def must_change(user: User) -> bool:
     return row is not None and _must_change(row)
 
 
+def should_change(user: User) -> bool:
+    """Say whether the password falls short of newer rules and may still stay for a while."""
+    row = row_of(user)
+    return row is not None and row.change_by is not None and not _must_change(row)
+
+
 # --- changing ------------------------------------------------------------------------------------------------
 
 

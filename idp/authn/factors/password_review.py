@@ -1,7 +1,7 @@
 """password_review — a password that somebody has, judged against the rules of today whenever it is accepted (peers 3.16).
 
-Only then is it in our hands. A password that attackers would try, or that has come of age under PCI DSS, must be replaced before its
-person goes on (N-5: on evidence of compromise). One that merely falls short of newer rules may stay for `passwords.grace_days`;
+Only then is it in our hands. A password that attackers would try, that has come of age under PCI DSS, or that is too short to stand
+alone by NIST (N-1) must be replaced before its person goes on (N-5: on evidence of compromise). One that merely falls short of newer rules may stay for `passwords.grace_days`;
 its person is told at each sign-in until when. What was found is kept with the password: the version of the rules, and which it breaks.
 """
 
@@ -20,6 +20,7 @@ from idp.users import User
 
 GUESSABLE = frozenset({"blocklist", "username"})  # rules whose breach is evidence of compromise
 AGE = "age"
+ALONE = "alone"  # too short by NIST's measure for a password without a second factor (N-1)
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,18 @@ class Review:
     @property
     def must_go(self) -> bool:
         """Whether it is good for nothing more than to be replaced."""
-        return self.compromised or AGE in self.failing
+        return self.compromised or bool({AGE, ALONE} & set(self.failing))
 
 
 def judge(user: User, row: Password, raw: str) -> Review:
     """Judge a password that was right. Changes nothing; may ask the range service, so it comes before the first write."""
-    rules = policy.of(user).password
+    owed = policy.of(user)
+    rules = owed.password
     found = [violation.rule for violation in password_policy.violations(raw, user=user, policy=rules)]
     if "blocklist" not in found and breaches.known(raw):
         found.append("blocklist")
+    if rules.preset == "nist_800_63b_4" and not owed.require_second and "length" in found:
+        found.append(ALONE)
     if rules.max_age_days and clock.now() - row.changed_at >= timedelta(days=rules.max_age_days):
         found.append(AGE)
     return Review(rules.version, tuple(found))
