@@ -159,6 +159,15 @@ def key_problem(key: object) -> str | None:
     return None
 
 
+def public_key_der(key: Mapping[str, Any]) -> bytes | None:
+    """Return a JWK as SubjectPublicKeyInfo, to compare it with a certificate's; None for a key that cannot be read."""
+    try:
+        raw: bytes = _import(json.dumps(dict(key), sort_keys=True)).as_der(private=False)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    return raw
+
+
 def _weak_rsa(key: Mapping[str, Any]) -> str | None:
     n, e = (int.from_bytes(_unbase64(key[name])) for name in ("n", "e"))
     if not MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS:

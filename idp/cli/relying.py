@@ -43,6 +43,21 @@ group.add_command(registration.group)
 @click.option("--jwks", type=click.File("r", encoding="utf-8"), help="Its public keys: a JWK Set in a file.")
 @click.option("--jwks-uri", help="Where it publishes its public keys, for private_key_jwt and request objects.")
 @click.option("--signing-alg", "token_endpoint_auth_signing_alg", help="The only algorithm of its assertions.")
+@click.option(
+    "--tls-subject-dn",
+    "tls_client_auth_subject_dn",
+    help='tls_client_auth: the subject of its certificate, "CN=gateway,O=Clinic".',
+)
+@click.option("--tls-san-dns", "tls_client_auth_san_dns", help="tls_client_auth: the host that its certificate is for.")
+@click.option("--tls-san-uri", "tls_client_auth_san_uri", help="tls_client_auth: the URI that its certificate is for.")
+@click.option(
+    "--tls-san-ip", "tls_client_auth_san_ip", help="tls_client_auth: the address that its certificate is for."
+)
+@click.option(
+    "--tls-san-email", "tls_client_auth_san_email", help="tls_client_auth: the mailbox that its certificate is for."
+)
+@click.option("--bound-tokens", "tls_client_certificate_bound_access_tokens", is_flag=True, default=None,
+              help="Its tokens are good with its certificate only (RFC 8705).")  # fmt: skip
 @click.option("--require-par", "require_pushed_authorization_requests", is_flag=True, default=None,
               help="It must push its authorization requests (RFC 9126).")  # fmt: skip
 @click.option("--profile", "security_profile", help="Security profile, oidc by default.")

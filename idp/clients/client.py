@@ -86,6 +86,12 @@ class Client:
     initiate_login_uri: str = ""  # where the application begins a sign-in (OIDC Core 4)
     software_id: str = ""
     software_version: str = ""
+    tls_client_auth_subject_dn: str = ""  # RFC 8705: the one name by which its certificate is known …
+    tls_client_auth_san_dns: str = ""
+    tls_client_auth_san_uri: str = ""
+    tls_client_auth_san_ip: str = ""
+    tls_client_auth_san_email: str = ""
+    tls_client_certificate_bound_access_tokens: bool = False  # … and whether its tokens are good with that certificate only
     token_exchange: tuple[dict[str, Any], ...] = ()  # RFC 8693: what it may exchange a person's token for
 
     @property

@@ -219,6 +219,7 @@ def _normalised(metadata: Mapping[str, Any]) -> dict[str, Any]:
         loopback_names=settings().development,
         signing_algs=oauth.signing_algs,
         offered=profiles.offered(oauth),
+        tls_methods=profiles.tls_methods(settings().mtls),
     )
 
 
@@ -231,13 +232,13 @@ def _new_secret(raw: str, client_id: str, method: str) -> dict[str, Any]:
 
 
 def _kept_secrets(before: Client, method: str) -> list[dict[str, Any]]:
-    """What is left of the secrets under a new method: a client may go from a secret to a key, and from the sealed copy to
+    """What is left of the secrets under a new method: a client may go from a secret to a key or a certificate, and from the sealed copy to
     the digest; never to a method for which there is no proof yet. Raises InvalidMetadata."""
     was = before.token_endpoint_auth_method
     kept = [dataclasses.asdict(secret) for secret in before.secrets]
     if method == was:
         return kept
-    if method == profiles.PRIVATE_KEY_JWT and not before.is_public:
+    if method in (profiles.PRIVATE_KEY_JWT, *profiles.TLS_METHODS) and not before.is_public:
         return []
     if {was, method} <= set(profiles.SECRET_METHODS) and method != profiles.CLIENT_SECRET_JWT:
         return [{"digest": secret["digest"], "expires_at": secret["expires_at"]} for secret in kept]

@@ -1,11 +1,13 @@
 """bearer — a protected resource's side of OAuth: whose access token is this, and is it meant for us?
 
 RFC 9068 (JWT access tokens), RFC 6750 (how they travel and how they are refused), RFC 9470 (step up),
-RFC 9728 (metadata of a protected resource).
+RFC 9728 (metadata of a protected resource), RFC 8705 (tokens that are good with one certificate).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -50,8 +52,18 @@ class Refusal(Exception):
 class ProtectedResource:
     """Lets a request through when it carries an access token that the provider issued for this resource."""
 
-    def __init__(self, provider: Provider, *, identifier: str, name: str, scopes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        identifier: str,
+        name: str,
+        scopes: Mapping[str, str],
+        client_certificate: Callable[[], bytes | None] = lambda: None,
+    ) -> None:
+        """`client_certificate` returns the DER certificate that the caller showed, as the proxy tells it; here none is asked for."""
         self.provider = provider
+        self.client_certificate = client_certificate
         self.identifier = identifier
         self.name = name
         self.scopes = scopes
@@ -85,6 +97,7 @@ class ProtectedResource:
         try:
             token = self.provider.read(raw_access_token)
             self._check_purpose(token)
+            self._check_holder(token)
             check_times(token.claims)
         except Refused as refused:
             raise invalid_token(refused.reason, refused.message) from None
@@ -107,6 +120,16 @@ class ProtectedResource:
             raise Refused("aud", f"This access token was issued for {wanted}, not for {self.identifier}.")
         if not isinstance(token.claims.get("sub"), str) or not isinstance(token.claims.get("client_id"), str):
             raise Refused("malformed", "The access token names no subject or no client.")
+
+    def _check_holder(self, token: Jwt) -> None:
+        """RFC 8705 section 3: a bound token is good with its certificate; how it is bound otherwise, nobody here understands."""
+        bound = token.claims.get("cnf")
+        if bound is None:
+            return
+        raw = self.client_certificate()
+        shown = base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode() if raw else None
+        if shown is None or bound != {"x5t#S256": shown}:
+            raise Refused("cnf", "This access token is bound to a certificate that did not come with it.")
 
     def blueprint(self) -> Blueprint:
         """The metadata document of RFC 9728."""

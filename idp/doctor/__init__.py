@@ -3,6 +3,7 @@
 finding.py   one line of the report
 stores.py    database, migrations, Redis, clocks, disk
 trust.py     settings, secrets, issuer, TLS, signing keys, password hashing
+partners.py  those outside whom we believe
 work.py      mail, sign-outs that applications must hear of, background jobs, the audit trail
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from idp import config
 from idp.db import db
-from idp.doctor import stores, trust, work
+from idp.doctor import partners, stores, trust, work
 from idp.doctor.finding import Check, Finding, State
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("keys", trust.signing_keys),
     ("registration", trust.registration),
     ("legacy", trust.legacy),
+    ("issuers", partners.trusted_issuers),
+    ("mtls", partners.client_certificates),
     ("factors", trust.trusted_devices),
     ("passwords", trust.password_hashing),
     ("mail", work.mailing),

@@ -26,6 +26,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 9126 pushed authorization requests | par.py |
 | OIDC Core 3.2, 3.3 implicit and hybrid, for the profile legacy | response_types.py, front_channel.py |
 | RFC 8693 token exchange | grants/token_exchange.py, idp/clients/exchange_metadata.py (policy) |
+| RFC 8705 client certificates, bound tokens | client_certificate.py, idp/certificates.py, idp/clients/tls_metadata.py |
 | RFC 8707 resource indicators | resources.py |
 | RFC 9068 JWT access tokens; opaque ones | issuing.py, access_tokens.py, opaque.py |
 | RFC 9207 iss in the response; Form Post Response Mode | answers.py |
@@ -47,8 +48,19 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp import sessions
-from idp.oauth import backchannel, consent, logout, reach, resources, server, session_management, tokens, views
+from idp import sessions, web
+from idp.oauth import (
+    backchannel,
+    client_certificate,
+    consent,
+    logout,
+    reach,
+    resources,
+    server,
+    session_management,
+    tokens,
+    views,
+)
 
 __all__ = ["backchannel", "consent", "install", "reach", "resources", "tokens"]
 
@@ -57,6 +69,7 @@ def install(app: Flask) -> None:
     """Hang the protocol on the application, and listen for sessions that end."""
     app.extensions["idp.oauth"] = server.Server()
     app.register_blueprint(views.protocol)
+    app.extensions[web.ALIASED] = frozenset(client_certificate.ALIASED.values())
     sessions.ended.connect(logout.on_session_ended)
     sessions.ended.connect(session_management.on_session_ended)
     sessions.all_ended.connect(logout.on_sessions_of_person_ended)

@@ -1,4 +1,4 @@
-"""Client authentication: client_secret_basic, client_secret_post, none (RFC 6749 section 2.3, OIDC Core 9).
+"""Client authentication: by secret, assertion or certificate, or none (RFC 6749 section 2.3, OIDC Core 9, RFC 8705 section 2).
 
 A request proves who the client is in one way and never in two (O-23). The way must be the registered one: else a client that
 registered for a stronger method could be spoken for with a weaker one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote_plus
 
 from authlib.oauth2 import OAuth2Error
@@ -16,13 +16,17 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 
 from idp import audit, clients, limits, web
 from idp.clients import Client, profiles
-from idp.oauth import client_assertion, refusals
+from idp.oauth import client_assertion, client_certificate, refusals
 from idp.oauth.errors import TooManyFailures
 from idp.oauth.params import Params
 
-METHODS = (*profiles.SECRET_METHODS, profiles.PRIVATE_KEY_JWT, profiles.PUBLIC)  # what discovery advertises
 FAILURES, WINDOW_S = 30, 60  # per client and address, before the answer is 429
 _FAILURES = "client_authentication"
+
+
+def methods() -> tuple[str, ...]:
+    """Return the methods that work here, for discovery."""
+    return (*profiles.SECRET_METHODS, profiles.PRIVATE_KEY_JWT, *client_certificate.methods(), profiles.PUBLIC)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ def authenticate(params: Params, authorization: str | None) -> Client:
     """
     presented = _presented(params, authorization)
     client = clients.find(presented.client_id) if presented.client_id else None
+    if client is not None and _may_come_by_certificate(presented, client):
+        presented = replace(presented, method=client.token_endpoint_auth_method)
     if client is not None and presented.method != profiles.PUBLIC:
         _check_patience(client)
     problem = _problem(presented, client)
@@ -51,6 +57,11 @@ def authenticate(params: Params, authorization: str | None) -> Client:
     if not client.is_public:
         refusals.prove(client.client_id)
     return client
+
+
+def _may_come_by_certificate(presented: Presented, client: Client) -> bool:
+    """RFC 8705 section 2: the proof is in the connection, and the request holds the client_id and nothing else."""
+    return presented.method == profiles.PUBLIC and client.token_endpoint_auth_method in profiles.TLS_METHODS
 
 
 def _presented(params: Params, authorization: str | None) -> Presented:
@@ -100,6 +111,8 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
         return "The client is unknown or did not authenticate."
     if presented.raw_secret is not None and not client.check_secret(presented.raw_secret):
         return "The client is unknown or its secret is wrong."
+    if presented.method in profiles.TLS_METHODS:
+        return client_certificate.problem(client)
     if presented.raw_assertion is not None and presented.method == client.token_endpoint_auth_method:
         return client_assertion.problem(presented.raw_assertion, client)
     if presented.method != client.token_endpoint_auth_method:

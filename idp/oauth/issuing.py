@@ -14,7 +14,7 @@ from authlib.oidc.core.util import create_half_hash
 from idp import clock, crypto, keys
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import authorization_details, claims, opaque, resources, sealed_answers, subjects
+from idp.oauth import authorization_details, claims, client_certificate, opaque, resources, sealed_answers, subjects
 from idp.oauth.resources import Audience
 from idp.oauth.tokens import Family
 
@@ -107,7 +107,13 @@ def _common(client: Client, audience: Audience) -> dict[str, Any]:
         "client_id": client.client_id,
         "iat": now,
         "exp": now + audience.lifetime_s,
-    } | _scope(audience)
+    } | _scope(audience) | _confirmation(client)
+
+
+def _confirmation(client: Client) -> dict[str, Any]:
+    """RFC 8705 section 3.1: the certificate that a bound token is good with, and with no other."""
+    cnf = client_certificate.confirmation(client)
+    return {"cnf": cnf} if cnf else {}
 
 
 def _scope(audience: Audience) -> dict[str, str]:

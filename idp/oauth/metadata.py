@@ -7,7 +7,6 @@ assume, its absence is said (X-13). Both documents are served with an ETag.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -22,7 +21,6 @@ from idp.oauth import (
     client_assertion,
     client_auth,
     client_certificate,
-    openapi,
     pkce,
     request_object,
     resources,
@@ -40,7 +38,8 @@ JWKS_MAX_AGE_S = 300  # a new key is published long before it signs; see keys
 def document() -> dict[str, Any]:
     """Return the provider metadata."""
     issuer = settings().server.issuer
-    secret_methods = [method for method in client_auth.METHODS if method != "none"]
+    methods = list(client_auth.methods())
+    secret_methods = [method for method in methods if method != "none"]
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -65,9 +64,9 @@ def document() -> dict[str, Any]:
         "id_token_encryption_enc_values_supported": list(jwe.ENCS),
         "userinfo_encryption_alg_values_supported": list(jwe.ALGS),
         "userinfo_encryption_enc_values_supported": list(jwe.ENCS),
-        "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "token_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": secret_methods,
-        "revocation_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "revocation_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
         "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
         "revocation_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
@@ -91,18 +90,13 @@ def document() -> dict[str, Any]:
         "frontchannel_logout_supported": True,
         "frontchannel_logout_session_supported": True,
         "ui_locales_supported": list(language.SUPPORTED),
+        **client_certificate.metadata(),
     } | session_management.metadata()
 
 
 def discovery() -> Response:
     """Answer both well-known addresses with the same document (O-6)."""
-    body, etag = _bytes("idp.discovery", document)
-    return _cached(body, etag, DISCOVERY_MAX_AGE_S)
-
-
-def described() -> Response:
-    """Answer the OpenAPI description (openapi.py)."""
-    body, etag = _bytes("idp.openapi", openapi.document)
+    body, etag = _document()
     return _cached(body, etag, DISCOVERY_MAX_AGE_S)
 
 
@@ -134,12 +128,12 @@ def _implicit() -> list[str]:
     return [kind for kind in (profiles.IMPLICIT,) if kind in _offered("grant_types")]
 
 
-def _bytes(name: str, build: Callable[[], dict[str, Any]]) -> tuple[bytes, str]:
-    """The settings do not change while the process lives, and so neither does a document."""
-    known: tuple[bytes, str] | None = current_app.extensions.get(name)
+def _document() -> tuple[bytes, str]:
+    """The settings do not change while the process lives, and so neither does the document."""
+    known: tuple[bytes, str] | None = current_app.extensions.get("idp.discovery")
     if known is None:
-        body = orjson.dumps(build())
-        known = current_app.extensions[name] = (body, hashlib.sha256(body).hexdigest()[:32])
+        body = orjson.dumps(document())
+        known = current_app.extensions["idp.discovery"] = (body, hashlib.sha256(body).hexdigest()[:32])
     return known
 
 

@@ -17,7 +17,7 @@ from flask import Response, request
 
 from idp import audit, clients, web
 from idp.clients import Client
-from idp.oauth import client_auth, params, refusals, reuse, tokens
+from idp.oauth import client_auth, client_certificate, params, refusals, reuse, tokens
 from idp.oauth.errors import CodeReplayed, RefreshTokenReused, TooManyFailures
 from idp.oauth.grants import GRANTS
 from idp.oauth.params import Params
@@ -65,6 +65,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         """Prove who sent the request."""
         client = client_auth.authenticate(request.sent, request.headers.get("Authorization"))
         request.client = client
+        client_certificate.insist(client)
         return client
 
     def get_token_grant(self, request: TokenRequest) -> Any:

@@ -50,6 +50,7 @@ class FamilyRow(db.Model):  # type: ignore[name-defined,misc]
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)  # no refresh token of it lives longer
     authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)  # RFC 9396
     session_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of the SSO session, as it began (O-45)
+    cnf: Mapped[dict[str, str] | None] = mapped_column(Json)  # of a public client: what its refresh tokens are bound to
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_because: Mapped[str | None] = mapped_column(String(64))
 
@@ -107,6 +108,7 @@ class Family:
     revoked_because: str | None
     authorization_details: tuple[dict[str, Any], ...] = ()
     session_expires_at: datetime | None = None
+    cnf: dict[str, str] | None = None
 
     @property
     def granted(self) -> Asked:
@@ -187,6 +189,7 @@ def open_family(
         "expires_at": limit if offline else min(limit, session.expires_at),
         "authorization_details": list(authorization_details) or None,
         "session_expires_at": session.expires_at,
+        "cnf": None,
         "revoked_at": None,
         "revoked_because": None,
     }
@@ -216,6 +219,7 @@ def open_vouched(sub: str, *, client_id: str, granted: Asked, lifetime_s: int) -
         "expires_at": now + timedelta(seconds=lifetime_s),
         "authorization_details": None,
         "session_expires_at": None,
+        "cnf": None,
         "revoked_at": None,
         "revoked_because": None,
     }
@@ -227,6 +231,11 @@ def find_family(family_id: str) -> Family | None:
     """Return a family, living or dead, or None."""
     row = _execute(_FIND_FAMILY, {"family_id": family_id}).mappings().one_or_none()
     return _family(row) if row is not None else None
+
+
+def bind(family: Family, cnf: dict[str, str]) -> None:
+    """Bind the refresh tokens of a family to a key of the client's, when the first is issued (RFC 8705 section 4)."""
+    _execute(update(_FAMILIES).where(_FAMILIES.c.id == family.id).values(cnf=cnf))
 
 
 def revoke_family(family_id: str, *, because: str) -> bool:
@@ -335,4 +344,5 @@ def _family(row: Any) -> Family:
         revoked_because=row["revoked_because"],
         authorization_details=tuple(row["authorization_details"] or ()),
         session_expires_at=row["session_expires_at"],
+        cnf=row["cnf"],
     )

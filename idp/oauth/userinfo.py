@@ -15,7 +15,7 @@ from flask import Response, request
 from idp import clients, clock, keys
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import access_tokens, claims, params, resources, sealed_answers, server, subjects
+from idp.oauth import access_tokens, claims, client_certificate, params, resources, sealed_answers, server, subjects
 from idp.oauth.errors import quotable
 from idp.oauth.sealed_answers import NoEncryptionKey
 
@@ -42,7 +42,7 @@ def respond() -> Response:
 def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
     """Return who asks and the claims; None for a token that is not good here, nothing for one without the scope openid."""
     token, family = access_tokens.read(raw_token) or ({}, None)
-    if family is None or token["aud"] != resources.userinfo():
+    if family is None or token["aud"] != resources.userinfo() or not client_certificate.confirms(token.get("cnf")):
         return None
     scopes = token.get("scope", "").split()
     if resources.OPENID not in scopes:

@@ -20,7 +20,7 @@ from idp.web.answers import (
     see_other,
     wants_json,
 )
-from idp.web.edge import MAX_BODY, install
+from idp.web.edge import ALIASED, MAX_BODY, install
 from idp.web.failures import error_answer
 from idp.web.forms import (
     check_csrf,
@@ -45,6 +45,7 @@ from idp.web.who import (
 )
 
 __all__ = [
+    "ALIASED",
     "MAX_BODY",
     "RequestContext",
     "answer_json",

@@ -18,6 +18,7 @@ from idp.web.forms import csrf_field
 from idp.web.who import context, set_cookie
 
 MAX_BODY = 64 * 1024
+ALIASED = "idp.aliased_paths"  # an extension of the application: the paths that mtls.url serves too
 _OPEN_TO_ANY_HOST = ("/healthz", "/readyz", "/metrics")
 
 
@@ -50,11 +51,21 @@ def _refuse_other_hosts() -> Response | None:
     """Everything we say about ourselves comes from the configuration; a request for another host is not for us (attack 70)."""
     if request.path in _OPEN_TO_ANY_HOST:
         return None
-    expected = urlsplit(settings().server.issuer)
-    if request.headers.get("Host", "").lower() not in _spellings(expected) or not _names_no_other(expected):
+    if not any(map(_is_for, _own_addresses())):
         body = f"This server answers for {settings().server.issuer} only.\n"
         return Response(body, 400, content_type="text/plain; charset=utf-8")
     return None
+
+
+def _own_addresses() -> list[str]:
+    """The issuer; for programs also where the proxy asks for client certificates (RFC 8705 section 5). Pages live at the issuer only."""
+    at_alias = settings().mtls.url and request.path in current_app.extensions.get(ALIASED, ())
+    return [settings().server.issuer, *([settings().mtls.url] if at_alias else [])]
+
+
+def _is_for(address: str) -> bool:
+    expected = urlsplit(address)
+    return request.headers.get("Host", "").lower() in _spellings(expected) and _names_no_other(expected)
 
 
 def _spellings(issuer: SplitResult) -> tuple[str, ...]:

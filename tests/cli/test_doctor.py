@@ -20,6 +20,8 @@ from idp.db import committing, db
 from idp.doctor import stores
 from idp.oauth import backchannel
 from tests.cli.conftest import Idp
+from tests.oauth.certs import issue
+from tests.oauth.signing import jwks, key
 from tests.ops.test_server import self_signed
 
 Answer = Callable[..., Any]
@@ -308,3 +310,48 @@ def test_in_production_it_expects_more(found: Found, healthy: None, config_file:
 def test_without_a_configuration_it_says_so_and_stops(idp: Idp, config_file: Path) -> None:
     config_file.write_text("mode = 7")
     assert "mode" in idp("doctor", fails=2).output
+
+
+def test_a_partner_whose_assertions_are_believed(found: Found, healthy: None, config_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "partner.jwks.json"
+    resource = '[[resources]]\nidentifier = "https://x.example.org"\nscopes = {"x.read" = "See"}\n'
+    table = f'[[trusted_issuers]]\nissuer = "https://p.example.org"\njwks = "{file}"\nclients = ["gate"]\nscopes = ["x.read"]\n'
+    config_file.write_text(config_file.read_text() + resource + table)
+    (keys_finding, client_finding) = found(fails=1)["issuers"]
+    assert keys_finding["state"] == "fail" and "FileNotFoundError" in keys_finding["message"]
+    assert client_finding["state"] == "warn" and "gate" in client_finding["message"]
+    file.write_text(json.dumps(jwks(key())))
+    assert found()["issuers"][0]["state"] == "ok"
+
+
+def test_client_certificates(found: Found, healthy: None, inside: Flask, config_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("nothing")
+    change(config_file, "server", trusted_proxies="1", bind='"0.0.0.0"')
+    change(config_file, "mtls", header='"Client-Cert"', trusted_ca=f'"{file}"')
+    report = found(fails=1)["mtls"]
+    assert [finding["state"] for finding in report] == ["ok", "warn", "fail"]
+    assert "can claim any certificate" in report[1]["message"]
+    file.write_text(issue("CN=CA", ca=True, days=10).pem)
+    change(config_file, "server", bind='"127.0.0.1"')
+    report = found()["mtls"]
+    assert [finding["state"] for finding in report] == ["ok", "warn", "ok"] and "expires on" in report[1]["message"]
+
+
+def test_an_application_whose_certificate_cannot_arrive(
+    found: Found, healthy: None, idp: Idp, config_file: Path, tmp_path: Path
+) -> None:
+    before = config_file.read_text()
+    file = tmp_path / "ca.pem"
+    file.write_text(issue("CN=CA", ca=True, days=90).pem)
+    change(config_file, "server", trusted_proxies="1")
+    change(config_file, "mtls", header='"Client-Cert"', trusted_ca=f'"{file}"')
+    idp("client", "create", "--client-id", "gate", "--name", "Gate", "--grant-type", "client_credentials",
+        "--auth-method", "tls_client_auth", "--tls-san-dns", "gate.example.org", "--bound-tokens")  # fmt: skip
+    shown = json.loads(idp("client", "show", "gate", "--json").stdout)
+    assert shown["tls_client_auth_san_dns"] == "gate.example.org"
+    assert shown["tls_client_certificate_bound_access_tokens"] is True
+    assert states(found()["mtls"]) == {"ok"}
+    config_file.write_text(before)
+    (left,) = found(fails=1)["mtls"]
+    assert "gate cannot authenticate" in left["message"] and "own TLS cannot" in left["remedy"]

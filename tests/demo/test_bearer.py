@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import time
 
@@ -10,6 +11,8 @@ import httpx
 import pytest
 from joserfc import jwk, jws
 
+from idp.demo.bearer import ProtectedResource, Refusal
+from idp.demo.wire import Provider
 from tests.demo.standin import PLAIN, ec_key
 
 
@@ -244,3 +247,23 @@ def test_the_provider_away_is_503_and_not_401(world):
 @pytest.mark.parametrize("service", ["claims_url", "patients_url"])
 def test_health_needs_no_provider(world, service):
     assert PLAIN.get(f"{getattr(world, service)}/healthz").json()["status"] == "ok"
+
+
+def test_rfc8705_3_a_bound_token_without_its_certificate_is_refused(world):
+    for cnf in ({"x5t#S256": "A" * 43}, {"jkt": "A" * 43}, {}, "x"):
+        refused(world.api(world.token(cnf=cnf)), "cnf")
+
+
+def test_rfc8705_3_a_bound_token_opens_the_api_with_its_certificate(world):
+    raw = b"the certificate, as the proxy tells it"
+    shown = base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
+    resource = ProtectedResource(
+        Provider(world.provider.issuer), identifier=world.claims_resource, name="Claims", scopes={},
+        client_certificate=lambda: raw,
+    )  # fmt: skip
+    assert resource.check(world.token(cnf={"x5t#S256": shown}), scope="claims.read")
+    assert resource.check(world.token(), scope="claims.read")
+    for cnf in ({"x5t#S256": shown[::-1]}, {"x5t#S256": shown, "jkt": "A" * 43}):
+        with pytest.raises(Refusal) as refusal:
+            resource.check(world.token(cnf=cnf), scope="claims.read")
+        assert refusal.value.reason == "cnf"

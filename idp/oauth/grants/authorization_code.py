@@ -9,8 +9,9 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibCodeG
 
 from idp import audit
 from idp.clients import Client
-from idp.oauth import authorization_details, codes, issuing, resources, tokens
+from idp.oauth import authorization_details, codes, resources, tokens
 from idp.oauth.codes import CodeGrant
+from idp.oauth.grants import first_tokens
 
 
 class AuthorizationCodeGrant(AuthlibCodeGrant):  # type: ignore[misc]
@@ -34,17 +35,4 @@ class AuthorizationCodeGrant(AuthlibCodeGrant):  # type: ignore[misc]
             raise InvalidGrantError("The authorization has been withdrawn, or the person has signed out.")
         family = authorization_details.narrowed(family, self.request.sent)
         audience = resources.pick(resources.still_allowed(client, family.granted), self.request.sent.resources)
-        raw_refresh_token = tokens.issue(family) if client.check_grant_type("refresh_token") else None
-        said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token, nonce=redeemed.nonce)
-        audit.record(
-            audit.Event.CODE_REDEEMED,
-            subject=family.sub,
-            client_id=client.client_id,
-            sid=family.sid,
-            acr=family.acr,
-            amr=family.amr,
-            family=family.id,
-            audience=audience.identifier,
-            scope=said.get("scope", ""),
-        )
-        return 200, said, ()
+        return first_tokens.issue(client, family, audience, event=audit.Event.CODE_REDEEMED, nonce=redeemed.nonce)

@@ -10,8 +10,9 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from authlib.oauth2.rfc8628 import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 
 from idp import audit, crypto
-from idp.oauth import device_codes, issuing, resources, tokens
+from idp.oauth import device_codes, resources, tokens
 from idp.oauth.device_codes import DeviceGrant
+from idp.oauth.grants import first_tokens
 from idp.oauth.tokens import Family
 
 _LONGER = f"Polled too early; wait {device_codes.INTERVAL_S} seconds longer from now on."
@@ -52,20 +53,7 @@ class DeviceCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             raise _error("spent")
         if not family.is_live:
             raise InvalidGrantError("The authorization has been withdrawn, or the person has signed out.")
-        raw_refresh_token = tokens.issue(family) if client.check_grant_type("refresh_token") else None
-        said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token)
-        audit.record(
-            audit.Event.DEVICE_REDEEMED,
-            subject=family.sub,
-            client_id=client.client_id,
-            sid=family.sid,
-            acr=family.acr,
-            amr=family.amr,
-            family=family.id,
-            audience=audience.identifier,
-            scope=" ".join(audience.scopes),
-        )
-        return 200, said, ()
+        return first_tokens.issue(client, family, audience, event=audit.Event.DEVICE_REDEEMED)
 
     def _approved(self) -> tuple[DeviceGrant, Family]:
         """The yes reaches Redis a moment before its family is committed: a poll in between is told to come again."""

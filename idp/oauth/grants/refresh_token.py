@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTokenGrant
 
 from idp import audit, sessions
-from idp.oauth import authorization_details, issuing, resources, tokens
+from idp.oauth import authorization_details, client_certificate, issuing, resources, tokens
 from idp.oauth.resources import Asked
 from idp.oauth.tokens import RefreshToken
 
@@ -24,6 +24,8 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         found = tokens.find(refresh_token)
         if found is None or not found.check_client(self.request.client) or not found.is_live:
             raise InvalidGrantError("The refresh token is unknown, expired or revoked; the person must sign in again.")
+        if not client_certificate.confirms(found.family.cnf):
+            raise InvalidGrantError("The refresh token is bound to another client certificate (RFC 8705 section 4).")
         return found
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
