@@ -51,7 +51,10 @@ PARAMETERS = (
     Parameter("response_mode", "How the answer travels.", ("query", "fragment", "form_post")),
     Parameter("code_challenge", "BASE64URL(SHA256(code_verifier)) (RFC 7636 4.2)."),
     Parameter("code_challenge_method", "Must be sent with code_challenge.", ("S256",)),
-    Parameter("prompt", "none, login, consent, select_account; several but for none (OIDC Core 3.1.2.1)."),
+    Parameter(
+        "prompt",
+        "none, login, consent, select_account, create where people may ask for an account (OIDC Core 3.1.2.1).",
+    ),
     Parameter("max_age", "Seconds since the sign-in that are still good.", format="integer"),
     Parameter("display", "Accepted; there is one kind of page.", ("page", "popup", "touch", "wap"), unused=True),
     Parameter("ui_locales", "Languages of the pages, in order (BCP 47)."),
