@@ -7,6 +7,7 @@ assume, its absence is said (X-13). Both documents are served with an ETag.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -21,10 +22,11 @@ from idp.oauth import (
     client_assertion,
     client_auth,
     client_certificate,
+    openapi,
     pkce,
     request_object,
-    resources,
     request_uri,
+    resources,
     response_types,
     session_management,
 )
@@ -96,7 +98,13 @@ def document() -> dict[str, Any]:
 
 def discovery() -> Response:
     """Answer both well-known addresses with the same document (O-6)."""
-    body, etag = _document()
+    body, etag = _bytes("idp.discovery", document)
+    return _cached(body, etag, DISCOVERY_MAX_AGE_S)
+
+
+def described() -> Response:
+    """Answer the OpenAPI description (openapi.py)."""
+    body, etag = _bytes("idp.openapi", openapi.document)
     return _cached(body, etag, DISCOVERY_MAX_AGE_S)
 
 
@@ -128,12 +136,12 @@ def _implicit() -> list[str]:
     return [kind for kind in (profiles.IMPLICIT,) if kind in _offered("grant_types")]
 
 
-def _document() -> tuple[bytes, str]:
-    """The settings do not change while the process lives, and so neither does the document."""
-    known: tuple[bytes, str] | None = current_app.extensions.get("idp.discovery")
+def _bytes(name: str, build: Callable[[], dict[str, Any]]) -> tuple[bytes, str]:
+    """The settings do not change while the process lives, and so neither does a document."""
+    known: tuple[bytes, str] | None = current_app.extensions.get(name)
     if known is None:
-        body = orjson.dumps(document())
-        known = current_app.extensions["idp.discovery"] = (body, hashlib.sha256(body).hexdigest()[:32])
+        body = orjson.dumps(build())
+        known = current_app.extensions[name] = (body, hashlib.sha256(body).hexdigest()[:32])
     return known
 
 
