@@ -11,17 +11,18 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SUPPORTED = {"en": "English", "es": "Español"}  # BCP 47 tag: its name in itself; the first is the language of the code
 SOURCE = "en"
 RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ps", "ur", "yi"})
 
 _spoken: ContextVar[str] = ContextVar("language", default=SOURCE)
+_zone: ContextVar[str | None] = ContextVar("zone", default=None)
 
 
 def current() -> str:
@@ -112,12 +113,32 @@ def lazy_gettext(message: str) -> Later:
     return Later(message)
 
 
-def moment(when: datetime, zone: str | None = None) -> str:
-    """Return a date and time as its reader writes them: in their language and time zone, the zone named."""
-    from babel.dates import format_datetime
+def zone() -> str | None:
+    """Return the time zone of the reader (IANA name), None when they have not chosen one."""
+    return _zone.get()
 
-    local = when.astimezone(ZoneInfo(zone) if zone else UTC)
-    return format_datetime(local, "medium", locale=current()) + f" {local.tzname()}"
+
+def tell_time(zone: str | None) -> None:
+    """Write dates and times in this zone until told otherwise; the edge forgets it at the beginning of each request."""
+    _zone.set(zone)
+
+
+def moment(when: datetime, zone: str | None = None) -> str:
+    """Return a date and time as its reader writes them: in their language and time zone (else UTC), the zone named."""
+    from babel.dates import format_date, format_time, get_datetime_format
+
+    tag, local = current(), when.astimezone(_zone_named(zone or _zone.get()))
+    day, clock = format_date(local, "medium", locale=tag), format_time(local, "short", locale=tag)
+    both = str(get_datetime_format("medium", locale=tag)).replace("'", "")
+    return both.replace("{1}", day).replace("{0}", clock) + f" {local.tzname()}"
+
+
+def _zone_named(name: str | None) -> tzinfo:
+    """Return a zone; UTC for none, and for one that this machine's zone data have dropped."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
 
 
 def _filled(message: str, values: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ sessions.py  where they are signed in
 apps.py      what applications may do
 activity.py  what happened
 data.py      everything we hold, as a file
+told.py      the record in the words of whom it is about
 words.py     facts in the words that people use
 
 Every rule lives in the rooms below. templates/account_base.html is the frame of the pages.
@@ -16,13 +17,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.account import apps, home
+from idp.account import activity, apps, data, home, profile
 from idp.account import sessions as where
 from idp.account.frame import pages
 
 __all__ = ["install"]
 
-_PAGES = (home, where, apps)  # importing them hangs their views on the blueprint
+_PAGES = (home, profile, where, apps, activity, data)  # importing them hangs their views on the blueprint
 
 
 def install(app: Flask) -> None:

@@ -35,9 +35,10 @@ def mine() -> tuple[sessions.SsoSession, User]:
     return found
 
 
-def page(template: str, station: str, **values: Any) -> Response:
+def page(template: str, station: str, *, status: int = 200, **values: Any) -> Response:
     """Render a page of the account; `done=…` in the address says what was just done, in words of ours only."""
-    return web.page(template, station=station, notice=DONE.get(web.single("done")), **values)
+    notice = DONE.get(web.single("done")) if status == 200 else None
+    return web.page(template, status, station=station, notice=notice, **values)
 
 
 def proof_owed(session: sessions.SsoSession, back: str) -> Response | None:

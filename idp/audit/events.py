@@ -45,6 +45,16 @@ class Event(StrEnum):
         True,
     )
 
+    # --- a person and their own record
+    ACTIVITY_DISPUTED = (
+        "activity.disputed",
+        300299,
+        "A person says that something in their own record was not them.",
+        FAILURE,
+        True,
+    )
+    DATA_DOWNLOADED = "data.downloaded", 300402, "A person downloaded what is held about them."
+
     # --- authorization and consent
     ASSERTION_REDEEMED = (
         "assertion.redeemed",

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from flask import request
 
-from idp import sessions, users, web
+from idp import language, sessions, users, web
 from idp.authn import assurance, steps
 from idp.authn.assurance import Demand
 from idp.sessions import SsoSession
@@ -28,6 +28,8 @@ def signed_in() -> tuple[SsoSession, User] | None:
     if not user.is_active:
         sessions.end(session.sid, cause="user_disabled")
         return None
+    web.suggest_language([user.locale or ""])
+    language.tell_time(user.zoneinfo)
     return session, user
 
 

@@ -60,7 +60,9 @@ def group() -> None:
 @click.option("--role", "roles", multiple=True, help="physician, nurse, administrator …; repeat for more.")
 @click.option("--npi", help="National Provider Identifier: ten digits.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of making one up.")
-@click.option("--invite", is_flag=True, help="Mail them a link to choose a password themselves, instead of making one up.")
+@click.option(
+    "--invite", is_flag=True, help="Mail them a link to choose a password themselves, instead of making one up."
+)
 @click.option("--client", "client_id", help="With --invite: the application that they go on to.")
 @click.option(
     "--keep-password", is_flag=True, help="With --password-stdin: it need not be changed at the first sign-in."

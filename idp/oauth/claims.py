@@ -15,7 +15,14 @@ SCOPE_CLAIMS = {
         "name",
         "given_name",
         "family_name",
+        "middle_name",
+        "nickname",
         "preferred_username",
+        "profile",
+        "picture",
+        "website",
+        "gender",
+        "birthdate",
         "locale",
         "zoneinfo",
         "updated_at",
@@ -78,7 +85,7 @@ def of_person(sub: str, names: frozenset[str]) -> dict[str, Any] | None:
 
 def _everything(user: User) -> dict[str, Any]:
     email = user.email
-    return {
+    return users.traits.of(user) | {
         "name": user.display_name,
         "given_name": user.given_name,
         "family_name": user.family_name,

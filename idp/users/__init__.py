@@ -13,12 +13,23 @@ csv_import.py   many people at once, with a report per line
 """
 
 from idp.users import traits
+from idp.users.checks import checked_text
 from idp.users.contact import ADDRESS, set_contact
 from idp.users.csv_import import COLUMNS, Line, import_csv
 from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, SUBJECT_PREFIX, User, UserEmail
 from idp.users.names import Name, canonical_username, checked_email, checked_username
 from idp.users.npi import valid_npi
-from idp.users.people import create, disable, enable, find_by_login, find_by_sub, get_by_sub, is_active
+from idp.users.people import (
+    create,
+    disable,
+    enable,
+    find_by_login,
+    find_by_npi,
+    find_by_sub,
+    get_by_sub,
+    is_active,
+    lock,
+)
 from idp.users.profile import add_email, make_primary, remove_email, rename, set_roles, update, verify_email
 from idp.users.search import Page, active_administrators, search
 
@@ -38,15 +49,18 @@ __all__ = [
     "add_email",
     "canonical_username",
     "checked_email",
+    "checked_text",
     "checked_username",
     "create",
     "disable",
     "enable",
     "find_by_login",
+    "find_by_npi",
     "find_by_sub",
     "get_by_sub",
     "import_csv",
     "is_active",
+    "lock",
     "make_primary",
     "remove_email",
     "rename",

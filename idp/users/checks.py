@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from idp.errors import BadInput
+from idp.language import gettext, lazy_gettext
 from idp.users.names import Name, checked_email, checked_username
 from idp.users.npi import valid_npi
 
@@ -18,6 +19,23 @@ T = TypeVar("T")
 _ROLE = re.compile(r"[a-z][a-z0-9_-]{1,31}")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _NOBODY = Name("", "")
+_LABELS = {  # inside a sentence: “The given name is missing.”
+    "display_name": lazy_gettext("display name"),
+    "given_name": lazy_gettext("given name"),
+    "middle_name": lazy_gettext("middle name"),
+    "family_name": lazy_gettext("family name"),
+    "nickname": lazy_gettext("nickname"),
+    "gender": lazy_gettext("gender"),
+    "website": lazy_gettext("website"),
+    "profile": lazy_gettext("address of a page"),
+    "picture": lazy_gettext("address of a picture"),
+    "street_address": lazy_gettext("street"),
+    "locality": lazy_gettext("city"),
+    "region": lazy_gettext("state or province"),
+    "postal_code": lazy_gettext("postal code"),
+    "country": lazy_gettext("country"),
+    "reason": lazy_gettext("reason"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,11 +85,15 @@ def checked_text(field: str, raw: str, *, limit: int, required: bool = False) ->
     """
     text = unicodedata.normalize("NFC", raw).strip() if len(raw) <= 10 * limit else raw
     if required and not text:
-        raise BadInput({field: [f"The {_spoken(field)} is missing."]})
+        raise BadInput({field: [gettext("The %(field)s is missing.", field=_spoken(field))]})
     if len(text) > limit:
-        raise BadInput({field: [f"The {_spoken(field)} has at most {limit} characters."]})
+        raise BadInput(
+            {field: [gettext("The %(field)s has at most %(limit)s characters.", field=_spoken(field), limit=limit)]}
+        )
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or _is_bidi(character) for character in text):
-        raise BadInput({field: [f"The {_spoken(field)} must not contain invisible control characters."]})
+        raise BadInput(
+            {field: [gettext("The %(field)s must not contain invisible control characters.", field=_spoken(field))]}
+        )
     return text
 
 
@@ -79,7 +101,7 @@ def checked_npi(raw: str | None) -> str | None:
     """Return an NPI, or None for nothing. Raises BadInput."""
     text = (raw or "").strip()
     if text and not valid_npi(text):
-        raise BadInput({"npi": ["An NPI has ten digits, begins with 1 or 2 and ends with a check digit."]})
+        raise BadInput({"npi": [gettext("An NPI has ten digits, begins with 1 or 2 and ends with a check digit.")]})
     return text or None
 
 
@@ -87,21 +109,23 @@ def checked_roles(raw: Iterable[str]) -> tuple[str, ...]:
     """Return role names, sorted, without doubles. Raises BadInput."""
     roles = sorted({role.strip() for role in raw if role.strip()})
     if any(not _ROLE.fullmatch(role) for role in roles):
-        raise BadInput({"roles": ["A role is 2 to 32 lower-case letters, digits, - and _, such as physician."]})
+        raise BadInput(
+            {"roles": [gettext("A role is 2 to 32 lower-case letters, digits, - and _, such as physician.")]}
+        )
     return tuple(roles)
 
 
 def checked_locale(raw: str | None) -> str | None:
     """Return a language tag (BCP 47), or None. Raises BadInput."""
     if raw and not _LOCALE.fullmatch(raw):
-        raise BadInput({"locale": ["A language looks like en or es-MX."]})
+        raise BadInput({"locale": [gettext("A language looks like en or es-MX.")]})
     return raw or None
 
 
 def checked_zoneinfo(raw: str | None) -> str | None:
     """Return the IANA name of a time zone, or None. Raises BadInput."""
     if raw and raw not in zoneinfo.available_timezones():
-        raise BadInput({"zoneinfo": ["A time zone looks like America/Chicago."]})
+        raise BadInput({"zoneinfo": [gettext("A time zone looks like America/Chicago.")]})
     return raw or None
 
 
@@ -113,7 +137,7 @@ def _without_doubles(addresses: Iterable[Name]) -> tuple[Name, ...]:
 
 
 def _spoken(field: str) -> str:
-    return field.replace("_", " ")
+    return str(_LABELS.get(field, field.replace("_", " ")))
 
 
 def _is_bidi(character: str) -> bool:

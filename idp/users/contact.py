@@ -12,6 +12,7 @@ from typing import Any
 from idp import audit, clock
 from idp.db import db
 from idp.errors import BadInput
+from idp.language import gettext
 from idp.users.checks import checked_text
 from idp.users.model import User
 from idp.users.people import lock
@@ -44,7 +45,7 @@ def set_contact(
 def _phone(raw: str | None, *, verified: bool) -> dict[str, Any]:
     number = (raw or "").strip()
     if number and not _PHONE.fullmatch(number):
-        raise BadInput({"phone": ["A telephone number begins with + and the country: +1 555 0100."]})
+        raise BadInput({"phone": [gettext("A telephone number begins with + and the country: +1 555 0100.")]})
     return {"phone_number": number, "phone_number_verified": verified} if number else {}
 
 

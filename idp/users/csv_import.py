@@ -3,7 +3,8 @@
 UTF-8 (a byte order mark is fine), comma or semicolon, a header, one person a line, no line breaks inside quotes: so that a
 broken line can never swallow the ones after it. Only `username` is obligatory:
 
-    username,display_name,given_name,family_name,email,email_verified,roles,npi,password_hash,status
+    username,display_name,given_name,family_name,email,email_verified,roles,npi,password_hash,status,
+    middle_name,nickname,profile,picture,website,gender,birthdate,locale,zoneinfo
 
 `email` and `roles` may hold several, separated by spaces or `|` (the first address is the primary one); `email_verified` is
 true or false; `status` is active or disabled. `password_hash` is a hash of the former system, kept by whoever is passed as
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO, Protocol
@@ -25,13 +26,14 @@ from sqlalchemy.exc import IntegrityError
 from idp import audit
 from idp.db import db
 from idp.errors import BadInput, IdpError
-from idp.users import people, profile
+from idp.users import people, profile, traits
 from idp.users.checks import Draft, draft
 from idp.users.model import ACTIVE, DISABLED, LoginName, User
 
+FURTHER = (*traits.TRAITS, "locale", "zoneinfo")  # passed on as claims; nothing is decided by them
 COLUMNS = (
     "username", "display_name", "given_name", "family_name", "email", "email_verified", "roles", "npi", "password_hash",
-    "status",
+    "status", *FURTHER,
 )  # fmt: skip
 CREATED, UPDATED, EXISTS, REFUSED = "created", "updated", "exists", "refused"
 MAX_LINE_BYTES = 16 * 1024
@@ -69,6 +71,7 @@ class _Entry:
     email_verified: bool
     status: str | None
     password_hash: str
+    further: Mapping[str, str]  # what the line says of FURTHER
     names: frozenset[str] = field(default=frozenset())  # what the person would sign in with
 
 
@@ -192,6 +195,8 @@ class _Taken:
 
 def _new(entry: _Entry) -> User:
     user = people.from_draft(entry.draft, email_verified=entry.email_verified)
+    user.traits = {name: value for name, value in entry.further.items() if name in traits.TRAITS} or None
+    user.locale, user.zoneinfo = entry.further.get("locale"), entry.further.get("zoneinfo")
     if entry.status == DISABLED:
         user.status, user.status_reason = DISABLED, "imported as disabled"
     return user
@@ -207,7 +212,8 @@ def _bring_up_to_date(entry: _Entry, actor: str | None) -> bool:
     fields = {name: getattr(wanted, name) for name in ("display_name", "given_name", "family_name", "npi")}
     if wanted.display_name == wanted.username.display:
         del fields["display_name"]  # the line had none
-    profile.update(user.sub, actor=actor, **{name: value for name, value in fields.items() if value})
+    given = {name: value for name, value in fields.items() if value} | dict(entry.further)
+    profile.update(user.sub, actor=actor, **given)
     if wanted.roles:
         profile.set_roles(user.sub, wanted.roles, actor=actor)
     known = {email.canonical for email in user.emails}
@@ -271,7 +277,7 @@ def _row(raw: bytes, header: list[str], delimiter: str) -> dict[str, str]:
 
 
 def _parsed(number: int, row: dict[str, str], hashes: HashKeeper | None) -> _Entry:
-    for name in ("display_name", "given_name", "family_name"):
+    for name in ("display_name", "given_name", "family_name", *FURTHER):
         if row.get(name, "").startswith(_FORMULA):
             raise BadInput({name: [f"The {name.replace('_', ' ')} looks like a spreadsheet formula."]})
     given, family = row.get("given_name", ""), row.get("family_name", "")
@@ -286,7 +292,8 @@ def _parsed(number: int, row: dict[str, str], hashes: HashKeeper | None) -> _Ent
     )
     verified = _flag(row.get("email_verified", ""))
     names = {checked.username.canonical, *(email.canonical for email in checked.emails if verified)}
-    return _Entry(number, checked, verified, _status(row), _hash(row, hashes), frozenset(names))
+    further = {name: profile.checked(name, row[name]) for name in FURTHER if row.get(name)}
+    return _Entry(number, checked, verified, _status(row), _hash(row, hashes), further, frozenset(names))
 
 
 def _several(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from idp.errors import Conflict, NotFound
 from idp.users.checks import Draft, checked_text, draft
 from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, LoginName, User, UserEmail, UserRole, fresh_subject
 from idp.users.names import canonical_username
+from idp.users.npi import valid_npi
 
 _BLIND = {"synchronize_session": False}
 
@@ -98,6 +99,11 @@ def find_by_sub(sub: str) -> User | None:
     if not sub.isascii() or not sub.isprintable():
         return None
     return db.session.scalars(select(User).where(User.sub == sub)).one_or_none()
+
+
+def find_by_npi(text: str) -> User | None:
+    """Return the person with this National Provider Identifier, or None."""
+    return db.session.scalars(select(User).where(User.npi == text)).one_or_none() if valid_npi(text) else None
 
 
 def get_by_sub(sub: str) -> User:

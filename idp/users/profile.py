@@ -6,6 +6,7 @@ that a person can be forgotten without breaking the chain.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,12 +15,13 @@ from sqlalchemy import delete, select
 from idp import audit, clock
 from idp.db import db
 from idp.errors import BadInput, Conflict, NotFound
+from idp.users import traits
 from idp.users.checks import checked_locale, checked_npi, checked_roles, checked_text, checked_zoneinfo
 from idp.users.model import ADMINISTRATOR, LoginName, User, UserEmail, UserRole
 from idp.users.names import checked_email, checked_username
 from idp.users.people import keep_an_administrator, lock, login_names, unique
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {
+_COLUMNS: dict[str, Callable[[Any], Any]] = {
     "display_name": lambda raw: checked_text("display_name", raw, limit=200, required=True),
     "given_name": lambda raw: checked_text("given_name", raw, limit=100),
     "family_name": lambda raw: checked_text("family_name", raw, limit=100),
@@ -27,10 +29,17 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "locale": checked_locale,
     "zoneinfo": checked_zoneinfo,
 }
+_TRAITS: dict[str, Callable[[Any], Any]] = {name: functools.partial(traits.checked, name) for name in traits.TRAITS}
+_CHECKS = _COLUMNS | _TRAITS
+
+
+def checked(field: str, raw: str) -> str:
+    """Return what may be stored for a field that is given. Raises BadInput."""
+    return str(_CHECKS[field](raw))
 
 
 def update(sub: str, /, *, actor: str | None, **changes: str | None) -> User:
-    """Change display_name, given_name, family_name, npi, locale or zoneinfo; other fields have functions of their own.
+    """Change display_name, given_name, family_name, npi, locale, zoneinfo or a trait; other fields have functions of their own.
 
     Raises NotFound, BadInput (also for any other field: attack 127), Conflict for an NPI that somebody has.
     """
@@ -39,10 +48,12 @@ def update(sub: str, /, *, actor: str | None, **changes: str | None) -> User:
         raise BadInput({field: [f"{field} cannot be changed here."] for field in strangers})
     wanted = {field: _CHECKS[field](raw) for field, raw in changes.items()}
     user = lock(sub)
-    changed = sorted(field for field, value in wanted.items() if getattr(user, field) != value)
+    had = {field: getattr(user, field) for field in wanted if field not in traits.TRAITS}
+    had |= {field: traits.of(user).get(field, "") for field in wanted if field in traits.TRAITS}
+    changed = sorted(field for field, value in wanted.items() if had[field] != value)
     if changed:
         with unique(sub, npi=wanted.get("npi")):
-            _write(user, **{field: wanted[field] for field in changed})
+            _assign(user, {field: wanted[field] for field in changed})
         audit.record(audit.Event.USER_UPDATED, subject=sub, actor=actor, fields=changed)
     return user
 
@@ -136,6 +147,14 @@ def remove_email(sub: str, email_id: int, *, actor: str | None) -> User:
     _write(user, emails=[other for other in user.emails if other.id != email_id])
     audit.record(audit.Event.EMAIL_CHANGED, subject=sub, actor=actor, change="removed", email_id=email_id)
     return user
+
+
+def _assign(user: User, changes: dict[str, Any]) -> None:
+    """Write columns as columns, and traits into theirs."""
+    columns = {field: value for field, value in changes.items() if field not in traits.TRAITS}
+    if len(columns) < len(changes):
+        columns["traits"] = traits.merged(user, {name: changes[name] for name in changes.keys() - columns.keys()})
+    _write(user, **columns)
 
 
 def _write(user: User, **changes: Any) -> None:

@@ -21,6 +21,7 @@ def speak() -> None:
     wanted = [read_cookie(CHOSEN) or "", read_cookie(SUGGESTED) or ""]
     accepted = [tag for tag, _ in request.accept_languages]
     language.speak(language.best([*wanted, *accepted]) or language.SOURCE)
+    language.tell_time(None)
 
 
 def choose_language(tag: str) -> None:
@@ -35,7 +36,8 @@ def suggest_language(tags: list[str]) -> None:
     """Follow an application's `ui_locales` (OIDC Core 3.1.2.1) or a person's profile, unless this browser has a choice of its own."""
     found = language.best(tags)
     if found and not read_cookie(CHOSEN):
-        g.language_suggested = found
+        if read_cookie(SUGGESTED) != found:
+            g.language_suggested = found
         language.speak(found)
 
 

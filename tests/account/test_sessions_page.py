@@ -107,7 +107,7 @@ def test_attack_73_a_planted_session_cookie_is_replaced_at_sign_in(app: Flask, u
 
 
 def test_attack_78_and_79_pages_are_never_stored_and_have_no_twins(alice: Browser) -> None:
-    for path in (PAGE, "/account/apps"):
+    for path in (PAGE, "/account/apps", "/account/activity", "/account/profile", "/account/data"):
         answer = alice.client.get(path)
         assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store", path
         assert "ETag" not in answer.headers

@@ -42,7 +42,66 @@ WARD = {
 }
 CLAIMS = {**WARD, "client_id": "claims", "name": "Claims service", "is_ours": True, "outlives": True}
 
+FIELDS = [
+    {"name": name, "label": label, "type": kind, "autocomplete": token, "hint": hint, "value": value, "is_own": own, "invalid": False}
+    for name, label, kind, token, hint, value, own in (
+        ("display_name", "Full name", "text", "name", None, "Dr. Maren Oduya", False),
+        ("given_name", "Given name", "text", "given-name", None, "Maren", False),
+        ("nickname", "What colleagues call you", "text", "nickname", None, "Mo", True),
+        ("birthdate", "Date of birth", "text", "bday", "Like 1980-04-23.", "1980-04-23", True),
+        ("website", "Website", "url", "url", "An address that begins with https://", 'x"><script>alert(1)</script>', True),
+        ("phone", "Telephone", "tel", "tel", "With + and the country: +1 555 0100.", "+1 555 0100", True),
+        ("locale", "Language", "text", "language", None, "es-MX", True),
+        ("zoneinfo", "Time zone", "text", "", "Type a city: America/Chicago.", "", True),
+    )
+]
+PROFILE = {
+    "fields": FIELDS,
+    "error": None,
+    "errors": [],
+    "username": "maren.oduya@example.org",
+    "npi": "1234567893",
+    "roles": ["physician"],
+    "languages": {"en": "English", "es": "Español"},
+    "spoken": "es",
+    "zones": ["America/Chicago", "Europe/Madrid"],
+}
+ENTRY = {
+    "id": 9,
+    "when": NOW,
+    "what": "You signed in.",
+    "failed": False,
+    "app": "",
+    "how": "Password and code",
+    "device": "Firefox on Linux",
+    "address": "192.0.2.7",
+    "by_others": False,
+}
+RECORD = {
+    "entries": [
+        ENTRY,
+        {**ENTRY, "id": 8, "what": "A sign-in failed.", "failed": True, "how": "", "address": "2001:db8:12:3456:789a:bcde:f012:3456"},
+        {**ENTRY, "id": 7, "what": "You received a role.", "by_others": True, "app": "Ward <b>not markup</b>", "device": ""},
+    ],
+    "kinds": [("", "Everything"), ("sign-in", "Signing in and out"), ("apps", "Applications")],
+}
+SENTENCE = "A date of birth looks like 1980-04-23; 0000-04-23 leaves the year out."
+
 CASES: dict[tuple[str, str], dict[str, Any]] = {
+    ("account_profile.html", "first"): PROFILE,
+    ("account_profile.html", "saved"): {**PROFILE, "notice": "Your profile is saved."},
+    ("account_profile.html", "closed"): {**PROFILE, "fields": FIELDS[:2], "npi": None},
+    ("account_profile.html", "error"): {
+        **PROFILE,
+        "fields": [{**field, "invalid": field["name"] == "birthdate"} for field in FIELDS],
+        "error": ("birthdate", [SENTENCE]),
+        "errors": [SENTENCE],
+    },
+    ("account_activity.html", "first"): {**RECORD, "kind": "", "newer": False, "older_url": "/account/activity?before=7"},
+    ("account_activity.html", "later"): {**RECORD, "kind": "apps", "newer": True, "older_url": None},
+    ("account_activity.html", "empty"): {**RECORD, "entries": [], "kind": "apps", "newer": False, "older_url": None},
+    ("account_not_me.html", "first"): {"notice": None},
+    ("account_data.html", "first"): {"notice": "Thank you. Now do what you wanted to do once more."},
     ("account_sessions.html", "one"): {"sessions": [HERE]},
     ("account_sessions.html", "several"): {"sessions": [HERE, ELSEWHERE], "notice": "That browser is signed out."},
     ("account_apps.html", "none"): {"allowed": [], "ours": []},

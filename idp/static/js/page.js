@@ -3,6 +3,7 @@
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.dataset.repeats) return; // its answer is a file, and the page stays
   if (form.dataset.sent) {
     event.preventDefault();
     return;
@@ -18,7 +19,7 @@ window.addEventListener("pageshow", () => {
 });
 
 const zoned = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "short" });
-for (const time of document.querySelectorAll("time[datetime]")) {
+for (const time of document.querySelectorAll("time[datetime]:not([data-zoned])")) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) continue;
   time.title = time.textContent;

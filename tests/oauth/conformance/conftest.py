@@ -99,7 +99,16 @@ def _make_person() -> None:
         emails=("conny@example.org",),
         email_verified=True,
     )
-    person.locale, person.zoneinfo = "en-GB", "Europe/Berlin"
+    known = {
+        "locale": "en-GB",
+        "zoneinfo": "Europe/Berlin",
+        "middle_name": "C.",
+        "nickname": "Con",
+        "gender": "female",
+        "birthdate": "0000-04-23",
+        **{page: f"https://conny.example.org/{page}" for page in ("profile", "picture", "website")},
+    }
+    users.update(person.sub, actor=None, **known)
     address = {"street_address": "1 Main Street", "locality": "Springfield", "postal_code": "12345", "country": "US"}
     users.set_contact(person.sub, phone="+1 555 0100", phone_verified=True, address=address, actor=None)
     password.set_password(person, PASSWORD, actor=person.sub)
@@ -118,6 +127,12 @@ def legacy_provider(make_provider: Callable[..., Provider]) -> Provider:
 
 
 @pytest.fixture
+def dynamic_provider(make_provider: Callable[..., Provider]) -> Provider:
+    """The same, which also fetches requests, unsigned ones too."""
+    return make_provider(allow_legacy=True, open_registration=True, request_uri_by_reference="any")
+
+
+@pytest.fixture
 def begin() -> Iterator[Callable[..., Run]]:
     """Begin a run of a module: `begin(provider, variant)`. The clock is put back at its end."""
     with ExitStack() as journeys:
@@ -126,12 +141,6 @@ def begin() -> Iterator[Callable[..., Run]]:
             agent = UserAgent(provider.http(), provider.issuer, USERNAME, PASSWORD)
             known = provider.client(variant, **metadata) if client else NOBODY
             return Run(provider, variant, lambda s: journeys.enter_context(clock.travel(s)), agent, known)
-@pytest.fixture
-def dynamic_provider(make_provider: Callable[..., Provider]) -> Provider:
-    """The same, which also fetches requests, unsigned ones too."""
-    return make_provider(allow_legacy=True, open_registration=True, request_uri_by_reference="any")
-
-
 
         yield start
 
