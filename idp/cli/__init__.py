@@ -6,6 +6,7 @@ serving.py        serve, demo                  database.py       db …
 people.py         user …                       configuration.py  config …
 relying.py        client …                     signing.py        keys …
 trail.py          audit …                      health.py         doctor
+policies.py       policy …, passwords …, report …
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ COMMANDS = {
     "user": ("idp.cli.people:group", "Create, import and manage people."),
     "client": ("idp.cli.relying:group", "Register and manage relying applications."),
     "keys": ("idp.cli.signing:group", "List, rotate and withdraw signing keys."),
+    "policy": ("idp.cli.policies:group", "Show what people owe by their roles, and where it departs from NIST."),
+    "passwords": ("idp.cli.policies:passwords", "The corpus of breached passwords."),
+    "report": ("idp.cli.policies:reports", "Who falls short of what they owe."),
     "audit": ("idp.cli.trail:group", "Read, verify and export the audit trail."),
 }
 _EPILOG = """\b

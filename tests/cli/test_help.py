@@ -21,6 +21,7 @@ EXPECTED = {
     "client create", "client list", "client show", "client rotate-secret", "client delete",
     "keys list", "keys rotate", "keys withdraw",
     "audit tail", "audit verify", "audit export", "audit seal", "audit public-keys",
+    "policy show", "policy check", "report passwords", "passwords corpus build",
     "config check", "config show", "config example", "config secrets",
 }  # fmt: skip
 
