@@ -183,3 +183,13 @@ def test_import_writes_a_report_that_a_spreadsheet_can_open(idp: Idp, tmp_path: 
 def test_import_of_something_else_is_one_line(idp: Idp, tmp_path: Path) -> None:
     assert "username" in idp("user", "import", people_file(tmp_path, "name;age\nx;1\n"), fails=1).output
     idp("user", "import", str(tmp_path / "missing.csv"), fails=2)
+
+
+def test_what_is_known_of_a_person_is_changed_by_name(answer: Answer, idp: Idp, inside: Flask) -> None:
+    answer(*ADA)
+    update = ("user", "update", "ada")
+    made = answer(*update, "--nickname", "Lady", "--birthdate", "1950-12-10", "--zone", "America/New_York")
+    assert (made["traits"], made["zoneinfo"]) == ({"nickname": "Lady", "birthdate": "1950-12-10"}, "America/New_York")
+    assert answer(*update, "--nickname", "")["traits"] == {"birthdate": "1950-12-10"}
+    assert "1980-04-23" in idp(*update, "--birthdate", "yesterday", fails=1).output
+    assert "Nothing to change" in idp(*update, fails=1).output
