@@ -22,7 +22,7 @@ from idp.authn import guard
 from idp.clients import Client
 from idp.config import settings
 from idp.errors import IdpError
-from idp.oauth import client_auth, consent, device_codes, params, resources, server, tokens
+from idp.oauth import authorization_details, client_auth, consent, device_codes, params, resources, server, tokens
 from idp.oauth.authorization_request import AuthorizationRequest, ReplyTo
 from idp.oauth.device_codes import DeviceGrant
 from idp.oauth.grants.device_code import DeviceCodeGrant
@@ -66,13 +66,14 @@ def start() -> Response:
         if not client.check_grant_type(DeviceCodeGrant.GRANT_TYPE):
             raise UnauthorizedClientError("The client is not registered for the device code grant.")
         asked = resources.allowed(client, sent.words("scope"), sent.resources)
+        details, asked = authorization_details.read(sent, client, asked)
     except OAuth2Error as error:
         return server.refuse(error, sent)
     address = web.context().address or "unknown"
     limits.spend(
         "device_authorization", f"{client.client_id} {address}", count=STARTS, window_s=STARTS_WINDOW_S
     ).insist()
-    started = device_codes.start(client.client_id, asked, address=address)
+    started = device_codes.start(client.client_id, asked, address=address, details=details)
     audit.record(audit.Event.DEVICE_STARTED, client_id=client.client_id, scopes=list(asked.scopes))
     return server.answer(_told(started))
 
@@ -128,6 +129,7 @@ def question() -> Response:
         display_name=user.display_name,
         username=user.username,
         scopes=[{"name": name, "sentence": resources.sentence(name)} for name in grant.asked.scopes],
+        details=authorization_details.shown(grant.authorization_details),
         lifetime="Until you withdraw it" if resources.OFFLINE in grant.asked.scopes else "Until you sign out here",
         address=grant.address,
         near=limits.network_bucket(grant.address) == limits.network_bucket(web.context().address or ""),
@@ -163,6 +165,7 @@ def _approve(grant: DeviceGrant, client: Client, session: SsoSession) -> None:
         granted=grant.asked,
         claims={},
         offline=resources.OFFLINE in grant.asked.scopes,
+        authorization_details=grant.authorization_details,
     )
     if not device_codes.approve(grant, family_id=family.id):
         tokens.revoke_family(family.id, because="device_code_over")

@@ -8,8 +8,9 @@ polls one has the tokens, and of any number of browsers one decides.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -66,6 +67,7 @@ class DeviceGrant:
     started_at: int
     status: str
     family_id: str | None = None
+    authorization_details: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Started:
     user_code: str
 
 
-def start(client_id: str, asked: Asked, *, address: str) -> Started:
+def start(client_id: str, asked: Asked, *, address: str, details: Sequence[dict[str, Any]] = ()) -> Started:
     """Begin a device authorization (RFC 8628 section 3.2)."""
     raw_code, now = crypto.random_token(), clock.milliseconds()
     digest = crypto.digest(raw_code)
@@ -84,6 +86,7 @@ def start(client_id: str, asked: Asked, *, address: str) -> Started:
     fields: dict[str, str | int] = {
         "client_id": client_id,
         "asked": orjson.dumps([asked.scopes, asked.resources]).decode(),
+        "details": orjson.dumps(details).decode(),
         "user_code": user_code,
         "address": address,
         "status": "pending",
@@ -117,6 +120,7 @@ def find(digest: str) -> DeviceGrant | None:
         started_at=int(kept["started_at"]),
         status=kept["status"] if clock.milliseconds() < int(kept["expires_at"]) else "expired",
         family_id=kept.get("family_id"),
+        authorization_details=tuple(orjson.loads(kept.get("details", "[]"))),
     )
 
 

@@ -25,15 +25,16 @@ class Hint:
     client_id: str
     sub: str
     sid: str | None
+    expires_at: int  # epoch seconds
 
 
-def read(raw_hint: str) -> Hint | None:
+def read(raw_hint: str, *, unexpired: bool = False) -> Hint | None:
     """Return what an ID token of ours says; None for anything else."""
     try:
-        claims = keys.verify(raw_hint, typ="JWT")
+        claims = keys.verify(raw_hint, typ="JWT", unexpired=unexpired)
     except keys.InvalidToken:
         return None
     if not claims.keys() >= _ALWAYS_THERE or not isinstance(claims["aud"], str):
         return None
     sid = claims.get("sid")
-    return Hint(claims["aud"], str(claims["sub"]), sid if isinstance(sid, str) else None)
+    return Hint(claims["aud"], str(claims["sub"]), sid if isinstance(sid, str) else None, claims["exp"])

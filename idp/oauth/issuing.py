@@ -35,7 +35,7 @@ def answer(
         "token_type": "Bearer",
         "expires_in": audience.lifetime_s,
     }
-    said |= _scope(audience) | _details(client, family, audience)
+    said |= _scope(audience) | details(client, family, audience)
     scopes = () if audience.is_userinfo else family.granted.scopes
     names = claims.wanted(scopes, family.claims, "id_token", client)
     person = claims.of_person(family.sub, names)
@@ -74,12 +74,13 @@ def family_of(jti: str) -> str | None:
 
 def access_token_of_person(client: Client, family: Family, audience: Audience) -> str:
     """Write an access token of a family for one audience (RFC 9068)."""
-    return write(_of_person(client, family, audience) | _details(client, family, audience), audience)
+    return write(_of_person(client, family, audience) | details(client, family, audience), audience)
 
 
 def exchanged_access_token(client: Client, family: Family, audience: Audience, *, act: dict[str, Any] | None) -> str:
     """Write an access token that was had for another one (RFC 8693 section 4.1): `act` names who acts, and for whom they act."""
-    return write(_of_person(client, family, audience) | ({"act": act} if act else {}), audience)
+    body = _of_person(client, family, audience) | details(client, family, audience)
+    return write(body | ({"act": act} if act else {}), audience)
 
 
 def _of_person(client: Client, family: Family, audience: Audience) -> dict[str, Any]:
@@ -121,10 +122,10 @@ def _scope(audience: Audience) -> dict[str, str]:
     return {"scope": " ".join(audience.scopes)} if audience.scopes else {}
 
 
-def _details(client: Client, family: Family, audience: Audience) -> dict[str, Any]:
+def details(client: Client, family: Family, audience: Audience) -> dict[str, Any]:
     """RFC 9396 sections 7 and 9: what this access token may do beside its scopes, told to the client and to the resource."""
-    details = authorization_details.of_resource(family.authorization_details, audience.identifier, client)
-    return {authorization_details.NAME: details} if details else {}
+    found = authorization_details.of_resource(family.authorization_details, audience.identifier, client)
+    return {authorization_details.NAME: found} if found else {}
 
 
 def id_token(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _TOKEN_TYPES = ("urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt")
+_SHOWN_TYPES = (*_TOKEN_TYPES, "urn:ietf:params:oauth:token-type:id_token")
 _ASSERTION = ("urn:ietf:params:oauth:client-assertion-type:jwt-bearer",)
 
 
@@ -82,9 +83,9 @@ PARAMETERS = (
     Parameter("device_code", "From the device authorization (RFC 8628 3.4)."),
     Parameter("assertion", "A JWT of a trusted issuer about a person (RFC 7523 2.1).", format="jwt"),
     Parameter("subject_token", "The token that is exchanged (RFC 8693 2.1)."),
-    Parameter("subject_token_type", "What it is.", _TOKEN_TYPES),
+    Parameter("subject_token_type", "What it is.", _SHOWN_TYPES),
     Parameter("actor_token", "Who acts for the person."),
-    Parameter("actor_token_type", "What it is.", _TOKEN_TYPES),
+    Parameter("actor_token_type", "What it is.", _SHOWN_TYPES),
     Parameter("requested_token_type", "What is wanted.", _TOKEN_TYPES),
     Parameter("audience", "The protected resource that the new token is for.", repeatable=True),
     # tokens that are shown
@@ -119,10 +120,10 @@ GRANT_PARAMETERS: dict[str, tuple[str, ...]] = {  # beside grant_type and what p
     "authorization_code": ("code", "redirect_uri", "code_verifier", "resource", "authorization_details"),
     "refresh_token": ("refresh_token", "scope", "resource", "authorization_details"),
     "client_credentials": ("scope", "resource", "authorization_details"),
-    "urn:ietf:params:oauth:grant-type:device_code": ("device_code", "resource"),
+    "urn:ietf:params:oauth:grant-type:device_code": ("device_code", "resource", "authorization_details"),
     "urn:ietf:params:oauth:grant-type:token-exchange": (
         *("subject_token", "subject_token_type", "actor_token", "actor_token_type", "requested_token_type"),
-        *("audience", "resource", "scope"),
+        *("audience", "resource", "scope", "authorization_details"),
     ),
     "urn:ietf:params:oauth:grant-type:jwt-bearer": ("assertion", "scope", "resource", "authorization_details"),
 }
@@ -146,7 +147,7 @@ OPERATIONS = (
               tuple(dict.fromkeys(("grant_type", *_GRANTS, *_CLIENT))), ("grant_type",), proof="client",
               answers=((200, JSON, "Tokens"), _NO, _UNKNOWN, _BUSY), metadata="token_endpoint"),
     Operation("oauth.device_authorization", "POST", "/device_authorization", "Begin the sign-in of a device (RFC 8628 3.1).",
-              "form", ("scope", "resource", *_CLIENT), proof="client",
+              "form", ("scope", "resource", "authorization_details", *_CLIENT), proof="client",
               answers=((200, JSON, "Device"), _NO, _UNKNOWN, _BUSY), metadata="device_authorization_endpoint"),
     Operation("oauth.user_info", "GET", "/userinfo", "What the client may know about the person (OIDC Core 5.3).",
               proof="bearer", answers=((200, JSON, "Person"), (200, JWT, ""), _NO, _UNKNOWN, (403, JSON, "Error")),

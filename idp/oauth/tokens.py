@@ -233,6 +233,16 @@ def find_family(family_id: str) -> Family | None:
     return _family(row) if row is not None else None
 
 
+def find_in_session(sid: str, *, client_id: str) -> Family | None:
+    """Return the newest living family of a client in an SSO session, or None: what an ID token, which names none, stands for."""
+    living = (_FAMILIES.c.revoked_at.is_(None)) & (_FAMILIES.c.expires_at > clock.now())
+    which = select(_FAMILIES).where(_FAMILIES.c.sid == sid, _FAMILIES.c.client_id == client_id, living)
+    row = (
+        _execute(which.order_by(_FAMILIES.c.created_at.desc(), _FAMILIES.c.id.desc()).limit(1)).mappings().one_or_none()
+    )
+    return _family(row) if row is not None else None
+
+
 def bind(family: Family, cnf: dict[str, str]) -> None:
     """Bind the refresh tokens of a family to a key of the client's, when the first is issued (RFC 8705 section 4)."""
     _execute(update(_FAMILIES).where(_FAMILIES.c.id == family.id).values(cnf=cnf))

@@ -63,8 +63,9 @@ def test_the_values_are_those_of_the_code():
     assert set(named("response_mode").values) == {mode for profile in PROFILES for mode in profile.response_modes}
     assert named("code_challenge_method").values == (pkce.METHOD,)
     assert named("client_assertion_type").values == (client_assertion.TYPE,)
-    for name in ("subject_token_type", "actor_token_type", "requested_token_type"):
-        assert named(name).values == token_exchange.KINDS
+    assert named("requested_token_type").values == token_exchange.KINDS
+    for name in ("subject_token_type", "actor_token_type"):
+        assert named(name).values == token_exchange.TAKEN
     assert {parameter.name for parameter in PARAMETERS if parameter.repeatable} == set(params.REPEATABLE)
     for prompt in authorization_request.PROMPTS:
         assert prompt in named("prompt").meaning

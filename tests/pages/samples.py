@@ -217,6 +217,10 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("device_code.html", "prefilled"): {"user_code": "WDJB-MJHT", "error": None},
     ("device_code.html", "error"): {"user_code": "XXXX", "error": "This code is not right, or it has expired."},
     ("device_confirm.html", "near"): DEVICE,
+    ("device_confirm.html", "details"): {
+        **DEVICE,
+        "details": [{"sentence": "Release one payment", "facts": [("claim", "CLM-20428"), ("amount", "currency USD")]}],
+    },
     ("device_confirm.html", "far"): {**DEVICE, "near": False, "address": "2001:db8:12:3456:789a:bcde:f012:3456"},
     ("device_done.html", "allowed"): {"client_name": "Ward Rounds", "allowed": True},
     ("device_done.html", "denied"): {"client_name": "Ward Rounds", "allowed": False},

@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from authlib.oauth2.rfc8628 import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 
 from idp import audit, crypto
-from idp.oauth import device_codes, resources, tokens
+from idp.oauth import authorization_details, device_codes, resources, tokens
 from idp.oauth.device_codes import DeviceGrant
 from idp.oauth.grants import first_tokens
 from idp.oauth.tokens import Family
@@ -48,6 +48,7 @@ class DeviceCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         """Issue the tokens of the family that began with the person's yes, to the first who comes for them."""
         client = self.request.client
         grant, family = self._approved()
+        family = authorization_details.narrowed(family, self.request.sent)
         audience = resources.pick(family.granted, self.request.sent.resources)
         if not device_codes.take(grant):
             raise _error("spent")

@@ -1,8 +1,9 @@
 """grant_type=…:token-exchange: a service trades the token that it was given for one that another service takes (RFC 8693).
 
 Who may trade what for what stands in the client's metadata (`token_exchange`), put there by an administrator. The subject token must be a
-living access token of a person, made for a resource that the client serves or issued to the client itself: who merely found a token
-has nothing to trade. The new token belongs to the family of the old one and dies with it, and never outlives it.
+living access token of a person, made for a resource that the client serves or issued to the client itself, or an ID token of which the
+client is the audience: who merely found a token has nothing to trade. The new token belongs to the family of the old one and dies with it,
+and never outlives it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from flask import request
 from idp import audit, clock, users
 from idp.clients import Client
 from idp.clients.exchange_metadata import DELEGATION
-from idp.oauth import access_tokens, issuing, resources
+from idp.oauth import access_tokens, authorization_details, hints, issuing, resources, subjects, tokens
 from idp.oauth.errors import InvalidTarget
 from idp.oauth.resources import Asked, Audience
 from idp.oauth.tokens import Family
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 JWT = "urn:ietf:params:oauth:token-type:jwt"
-KINDS = (ACCESS_TOKEN, JWT)
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
+KINDS = (ACCESS_TOKEN, JWT)  # what can be had
+TAKEN = (*KINDS, ID_TOKEN)  # what can be shown
 DEEPEST = 4  # actors behind each other; longer chains are loops
 
 Claims = dict[str, Any]
@@ -66,7 +69,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         """Issue what the policy allows, for one resource."""
-        client, family = self.request.client, self.family
+        client, family = self.request.client, self._with_details()
         policy = _policy(client, self._target(client), wants_delegation=self.actor is not None)
         audience = self._audience(policy)
         if not users.is_active(family.sub):
@@ -78,7 +81,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             "token_type": "Bearer",
             "expires_in": audience.lifetime_s,
             "scope": " ".join(audience.scopes),
-        }
+        } | issuing.details(client, family, audience)
         self._write_down(policy, audience, act)
         return 200, said, ()
 
@@ -88,14 +91,24 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         raw_token, kind = sent.get(f"{role}_token"), sent.get(f"{role}_token_type")
         if raw_token is None and kind is None:
             return None
-        if raw_token is None or kind not in KINDS:
-            raise InvalidRequestError(
-                f"{role}_token goes together with {role}_token_type, which must be {ACCESS_TOKEN}."
-            )
-        found = access_tokens.read(raw_token)
-        if found is None or not _may_show(client, found[0]):
+        if raw_token is None or kind not in TAKEN:
+            told = f"{role}_token goes together with {role}_token_type, which must be {ACCESS_TOKEN} or {ID_TOKEN}."
+            raise InvalidRequestError(told)
+        found = _of_id_token(raw_token, client) if kind == ID_TOKEN else _of_access_token(raw_token, client)
+        if found is None:
             raise InvalidRequestError(f"{role}_token is expired, revoked, or not one that this client may exchange.")
         return _Presented(*found)
+
+    def _with_details(self) -> Family:
+        """Return the family with the details that the new token may carry, and of those what is asked for (RFC 9396 section 6.1).
+
+        For the service that the token was made for already they may shrink, and never grow; another one gets what the person agreed
+        to for it. issuing.details leaves out the types that the client did not register. Raises InvalidAuthorizationDetails.
+        """
+        family, sent = self.family, self.request.sent
+        if self.claims["aud"] == self._target(self.request.client):
+            family = replace(family, authorization_details=tuple(self.claims.get(authorization_details.NAME, ())))
+        return authorization_details.narrowed(family, sent)
 
     def _target(self, client: Client) -> str:
         """Return the one resource that is meant (`resource` or `audience`); the only one of the policy if none is named."""
@@ -148,9 +161,24 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         )
 
 
-def _may_show(client: Client, claims: Claims) -> bool:
-    """A token is exchanged by the service that it was made for, or by the client that it was issued to."""
-    return bool(claims["client_id"] == client.client_id or claims["aud"] in client.serves)
+def _of_access_token(raw_token: str, client: Client) -> tuple[Claims, Family | None] | None:
+    """It is exchanged by the service that it was made for, or by the client that it was issued to."""
+    found = access_tokens.read(raw_token)
+    if found is None:
+        return None
+    claims = found[0]
+    return found if claims["client_id"] == client.client_id or claims["aud"] in client.serves else None
+
+
+def _of_id_token(raw_token: str, client: Client) -> tuple[Claims, Family | None] | None:
+    """It is exchanged by its audience, while what was issued with it lives (RFC 8693 section 3)."""
+    hint = hints.read(raw_token, unexpired=True)
+    if hint is None or hint.client_id != client.client_id or not hint.sid:
+        return None
+    family = tokens.find_in_session(hint.sid, client_id=client.client_id)
+    if family is None or not subjects.names(client, hint.sub, family.sub):
+        return None
+    return {"sub": hint.sub, "aud": hint.client_id, "client_id": hint.client_id, "exp": hint.expires_at}, family
 
 
 def _policy(client: Client, target: str, *, wants_delegation: bool) -> dict[str, Any]:
