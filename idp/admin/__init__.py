@@ -3,13 +3,16 @@
 guard.py      require_role: the right role, two factors, a proof of the last 15 minutes; staff(): who it is
 menu.py       the stations of the menu, and `page`, which renders a template with them
 views.py      /admin/
+people.py     finding a person
+recovery.py   help-desk recovery: the cases
+registrations.py  requests for an account
 """
 
 from __future__ import annotations
 
 from flask import Flask
 
-from idp.admin import views
+from idp.admin import people, recovery, registrations, views
 from idp.admin.guard import PROOF_S, require_role, staff
 from idp.admin.menu import Station, page
 
@@ -18,5 +21,5 @@ __all__ = ["PROOF_S", "Station", "install", "page", "require_role", "staff"]
 
 def install(app: Flask) -> None:
     """Hang the pages of the staff on the application."""
-    for blueprint in (views.pages,):
+    for blueprint in (views.pages, people.pages, recovery.pages, registrations.pages):
         app.register_blueprint(blueprint)

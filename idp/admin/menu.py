@@ -8,7 +8,7 @@ from flask import Response
 
 from idp import web
 from idp.admin.guard import staff
-from idp.language import Later
+from idp.language import Later, lazy_gettext
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,31 @@ class Station:
     roles: frozenset[str]
 
 
-STATIONS: tuple[Station, ...] = ()
+HELPERS = frozenset({"help_desk", "administrator"})
+
+STATIONS = (
+    Station(
+        "people",
+        "/admin/people",
+        lazy_gettext("Find a person"),
+        lazy_gettext("By user name, e-mail address or NPI."),
+        HELPERS,
+    ),
+    Station(
+        "recovery",
+        "/admin/recovery",
+        lazy_gettext("Recovery"),
+        lazy_gettext("Let somebody back in who lost their second step."),
+        HELPERS | {"auditor"},
+    ),
+    Station(
+        "registrations",
+        "/admin/registrations",
+        lazy_gettext("Requests for an account"),
+        lazy_gettext("Strangers who want to come in."),
+        frozenset({"administrator"}),
+    ),
+)
 
 
 def page(template: str, station: str, status: int = 200, **values: object) -> Response:

@@ -40,6 +40,11 @@ class Desk:
     is_administrator: bool
 
 
+def four_eyes(user: User) -> bool:
+    """Say whether the policy wants a second person to agree before this one is let back in."""
+    return policy.of(user).four_eyes
+
+
 def desk_of(user: User) -> Desk:
     """Return a person of the staff as one who acts."""
     return Desk(user.sub, users.ADMINISTRATOR in user.roles)
@@ -53,19 +58,19 @@ def open_case(
     Raises BadInput without a reason or without how the identity was checked; Forbidden; Conflict for a second case of one person.
     """
     told = _checked(reason, proof, proof_note)
-    four_eyes = policy.of(user).four_eyes
-    refuse(opening(user, by, four_eyes=four_eyes))
+    needs_second = four_eyes(user)
+    refuse(opening(user, by, four_eyes=needs_second))
     recovery_case.expire_overdue()
     now = clock.now()
     case = RecoveryCase(
         user_id=user.id,
         remove_factors=remove_factors,
-        four_eyes=four_eyes,
+        four_eyes=needs_second,
         opened_by=by.actor,
         expires_at=now + timedelta(seconds=settings().recovery.case_s),
         **told,
     )
-    if not four_eyes:
+    if not needs_second:
         case.state, case.ready_at = APPROVED, _ready_at()
     with _alone():
         db.session.add(case)
@@ -77,9 +82,9 @@ def open_case(
         case=case.public_id,
         proof=proof,
         remove_factors=remove_factors,
-        four_eyes=four_eyes,
+        four_eyes=needs_second,
     )
-    recovery_case.tell(case, "recovery_case_opened" if four_eyes else "recovery_case_approved")
+    recovery_case.tell(case, "recovery_case_opened" if needs_second else "recovery_case_approved")
     return case
 
 
