@@ -41,6 +41,7 @@ class Demand:
     asked_at: datetime | None = None
     form_targets: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
+    replaces: str | None = None  # the authenticator that what `then` enrols takes the place of
 
     def __post_init__(self) -> None:
         web.local_path(self.return_to)

@@ -9,25 +9,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, render_template, request
 
-from idp import audit, limits, sessions, users, web
+from idp import audit, clock, limits, sessions, users, web
 from idp.authn import device, flow, notices, password_policy, steps
 from idp.authn.factors import password, recovery_code, totp
 from idp.authn.factors.base import Refused
 from idp.authn.flow import LoginFlow
 from idp.authn.steps import Step
 from idp.authn.views import WAIT, found_flow, show, start_over, status_of
+from idp.config import settings
 from idp.db import db
+from idp.errors import BadInput
+from idp.language import lazy_gettext
 from idp.users import User
 
 pages = Blueprint("enrol", __name__)
 
-WRONG_CODE = (
+WRONG_CODE = lazy_gettext(
     "This is not the code that the app should show now. Check that the clock of your phone is set automatically."
 )
 WRONG_PRESENT = "This is not your present password."
-NOT_SAVED = "Please save your recovery codes and tick the box."
+NOT_SAVED = lazy_gettext("Please save your recovery codes and tick the box.")
+FILE = "idp-recovery-codes.txt"
 
 StepView = Callable[[LoginFlow, User], Response]
 
@@ -65,7 +69,11 @@ def enrol_totp(found: LoginFlow, user: User) -> Response:
     verdict = limits.attempt("enrol:totp", account=user.sub, address=web.context().address or "")
     if not verdict.allowed:
         return _enrol_page(found, pending, Refused("limited", verdict.retry_after_s))
-    if not totp.confirm(user, pending.id, web.single("code")):
+    try:
+        enrolled = totp.confirm(user, pending.id, web.single("code"), label=web.single("label"))
+    except BadInput as problem:
+        return _enrol_page(found, pending, wrong_label=problem.public)
+    if not enrolled:
         return _enrol_page(found, pending, Refused("wrong_code"))
     limits.clear("enrol:totp", account=user.sub)
     done = replace(found, pending_id=None, errands=(*found.errands, "enrol_totp"))
@@ -87,7 +95,26 @@ def recovery_codes(found: LoginFlow, user: User) -> Response:
         flow.save(done)
         return steps.proceed(done)
     error = NOT_SAVED if request.method == "POST" else None
-    return show("recovery_codes.html", found, status=400 if error else 200, codes=flow.open_codes(found), error=error)
+    return show(
+        "recovery_codes.html",
+        found,
+        status=400 if error else 200,
+        codes=flow.open_codes(found),
+        spent_one=recovery_code.name in found.factors,
+        error=error,
+    )
+
+
+@at(Step.CODES)
+def recovery_codes_file(found: LoginFlow, user: User) -> Response:
+    """Give the codes that are on the page as a text file, with or without JavaScript."""
+    if not found.sealed_codes:
+        return steps.proceed(found)
+    text = render_template(
+        "recovery_codes.txt", codes=flow.open_codes(found), user=user, issuer=settings().server.issuer, now=clock.now()
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{FILE}"', "Cache-Control": "no-store"}
+    return Response(text, mimetype="text/plain", headers=headers)
 
 
 @at(Step.CHANGE)
@@ -132,16 +159,20 @@ def _present_password(user: User, raw_password: str) -> Refused | None:
     return None
 
 
-def _enrol_page(found: LoginFlow, pending: totp.Pending, refused: Refused | None = None) -> Response:
+def _enrol_page(
+    found: LoginFlow, pending: totp.Pending, refused: Refused | None = None, *, wrong_label: str | None = None
+) -> Response:
     return show(
         "enrol_totp.html",
         found,
-        status=status_of(refused) if refused else 200,
+        status=status_of(refused) if refused else 400 if wrong_label else 200,
         refused=refused,
         qr_svg=pending.qr_svg,
         secret_groups=pending.secret_groups,
         otpauth_uri=pending.otpauth_uri,
-        error=None if refused is None else WAIT if refused.retry_after_s else WRONG_CODE,
+        label=web.single("label") or pending.label,
+        wrong_label=wrong_label,
+        error=wrong_label if refused is None else WAIT if refused.retry_after_s else WRONG_CODE,
     )
 
 
@@ -168,4 +199,5 @@ def _change_page(
 
 pages.add_url_rule("/enrol/totp", view_func=enrol_totp, methods=["GET", "POST"])
 pages.add_url_rule("/enrol/recovery-codes", view_func=recovery_codes, methods=["GET", "POST"])
+pages.add_url_rule("/enrol/recovery-codes/file", view_func=recovery_codes_file, methods=["GET"])
 pages.add_url_rule("/password/change", view_func=password_change, methods=["GET", "POST"])

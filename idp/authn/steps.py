@@ -8,7 +8,7 @@ from enum import StrEnum
 from flask import Response
 
 from idp import audit, clock, sessions, users, web
-from idp.authn import assurance, device, flow, policy, trusted
+from idp.authn import assurance, device, factors, flow, policy, trusted
 from idp.authn.assurance import PHISHING_RESISTANT, Demand
 from idp.authn.factors import FACTORS, password, recovery_code, totp
 from idp.authn.flow import LoginFlow
@@ -212,6 +212,7 @@ def finish(found: LoginFlow) -> Response:
         return proceed(found)
     if flow.take(found):
         _sign_in(user, found, trust)
+        _replace_old(user, found)
     return web.see_other(found.demand.return_to)
 
 
@@ -234,6 +235,12 @@ def _sign_in(user: User, found: LoginFlow, trust: trusted.TrustedDevice | None) 
             factors=list(found.factors), **more,
         )  # fmt: skip
     device.remember(user.sub)
+
+
+def _replace_old(user: User, found: LoginFlow) -> None:
+    """Remove what the new authenticator takes the place of: it is enrolled, so it is not the last (C-15)."""
+    if found.demand.replaces and any(done.startswith("enrol_") for done in found.errands):
+        factors.remove(user, found.demand.replaces, actor=user.sub, reason="replaced")
 
 
 def is_at(found: LoginFlow, step: Step) -> bool:

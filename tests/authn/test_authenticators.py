@@ -99,3 +99,69 @@ def test_remove_all_leaves_nothing_and_is_told_once(app: Flask, mailbox) -> None
     assert [(one.actor, one.reason) for one in events] == [("desk", "lost phone, seen in person")] * 3
     assert [mail.subject for mail in mailbox()][-1:] == ["The second steps of your account were removed"]
     assert factors.remove_all(user, actor="desk", reason="again") == 0
+
+
+# --- the last one stays (C-15) --------------------------------------------------------------------------------
+
+
+def with_one_app() -> User:
+    user = make_person(secret=new_secret())
+    make_codes(user)
+    return user
+
+
+def test_c15_the_last_second_factor_stays_where_the_policy_demands_one(app: Flask) -> None:
+    user = with_one_app()
+    assert factors.must_stay(user, ids(user)[0])
+    with pytest.raises(factors.LastFactor, match="Add another first"):
+        factors.remove(user, ids(user)[0], actor=user.sub)
+    assert totp.enrolled(user)
+
+
+def test_c15_one_of_two_goes_with_a_notice_and_the_codes_stay(app: Flask, mailbox, audit_trail) -> None:
+    user = with_two_apps()
+    assert factors.remove(user, ids(user)[0], actor=user.sub)
+    db.session.commit()
+    assert [one.label for one in factors.authenticators(user)] == ["Tablet", "Recovery codes"]
+    assert mailbox()[-1].subject == "A second step was removed from your account" and "Phone" not in mailbox()[-1].body
+    assert "factor.removed" in audit_trail
+    assert not factors.remove(user, "01999999-0000-7000-8000-000000000000", actor=user.sub)
+
+
+def test_c15_a_disabled_app_does_not_stand_in_for_the_last_one(app: Flask) -> None:
+    user = with_two_apps()
+    db.session.execute(text("UPDATE totp_authenticators SET disabled_at = created_at WHERE label = 'Tablet'"))
+    db.session.commit()
+    phone, tablet, _ = ids(user)
+    assert factors.must_stay(user, phone) and not factors.must_stay(user, tablet)
+
+
+def test_c15_of_20_threads_that_remove_the_last_two_one_is_refused(app: Flask) -> None:
+    user = with_two_apps()
+    user_id, (phone, tablet, _) = user.id, ids(user)
+
+    def remove(number: int) -> object:
+        try:
+            return factors.remove(db.session.get_one(User, user_id), (phone, tablet)[number % 2], actor=None)
+        finally:
+            db.session.commit()
+
+    results = in_threads(20, app, remove)
+    assert results.count(True) == 1 and any(isinstance(one, factors.LastFactor) for one in results)
+    db.session.expire_all()
+    assert totp.enrolled(user)
+
+
+def test_where_nobody_demands_one_the_last_goes_and_the_codes_with_it(make_app, sqlite_url: str) -> None:
+    with make_app(sqlite_url, factors={"require_second": False}).app_context():
+        user = with_one_app()
+        assert factors.remove(user, ids(user)[0], actor=user.sub)
+        assert factors.authenticators(user) == [], "codes that stand in for nothing would lock the person out"
+
+
+def test_an_operator_removes_even_the_last_by_force(app: Flask) -> None:
+    user = with_one_app()
+    assert factors.remove(user, ids(user)[0], actor="cli", reason="lost, seen in person", by_force=True)
+    db.session.commit()
+    (event, _) = audit.search(audit.Query(subject=user.sub, event="factor.removed")).entries
+    assert event.reason == "lost, seen in person"

@@ -8,14 +8,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyotp
 import pytest
-from flask import Flask
+from flask import Flask, g
 from sqlalchemy import select, text
 
 from idp import audit, clock, crypto, kv
-from idp.authn.factors import totp
+from idp.authn.factors import totp, totp_pending
 from idp.authn.factors.base import Accepted, Refused
 from idp.authn.factors.totp import TotpAuthenticator
 from idp.db import db
+from idp.errors import BadInput, Conflict
 from idp.users import User
 from tests.authn.signing_in import code_of, make_person, new_secret
 from tests.conftest import in_threads
@@ -80,7 +81,7 @@ def test_c10_a_secret_has_160_bits(app: Flask) -> None:
     assert len(totp.begin_enrolment(make_person()).secret_base32) == 32
 
 
-def test_attack_101_a_code_is_good_once_also_with_a_space_or_from_the_step_before(app: Flask) -> None:
+def test_7_101_a_code_is_good_once_also_with_a_space_or_from_the_step_before(app: Flask) -> None:
     user = alice(app)
     assert totp.verify(user, typed(code_of(SECRET))) == Accepted()
     again = [code_of(SECRET), f"{code_of(SECRET)[:3]} {code_of(SECRET)[3:]}", code_of(SECRET, steps=-1)]
@@ -88,7 +89,7 @@ def test_attack_101_a_code_is_good_once_also_with_a_space_or_from_the_step_befor
     assert totp.verify(user, typed(code_of(SECRET, steps=1))) == Accepted()
 
 
-def test_attack_102_of_20_threads_with_one_code_one_is_let_in(app: Flask) -> None:
+def test_7_102_of_20_threads_with_one_code_one_is_let_in(app: Flask) -> None:
     user_id, code = alice(app).id, code_of(SECRET)
 
     def attempt(_: int) -> object:
@@ -148,7 +149,7 @@ def test_c14_a_secret_is_shown_while_it_is_pending_and_never_again(app: Flask) -
     assert totp.find_pending(user, pending.id) is None
 
 
-def test_attack_99_nobody_confirms_what_somebody_else_enrols(app: Flask) -> None:
+def test_7_99_nobody_confirms_what_somebody_else_enrols(app: Flask) -> None:
     pending = totp.begin_enrolment(make_person())
     other = make_person("bob")
     assert not totp.confirm(other, pending.id, code_of(pending.secret_base32))
@@ -186,6 +187,50 @@ def test_c14_the_uri_names_issuer_and_person_and_is_drawn_here(app: Flask) -> No
     assert "alice%2Bx%40example.org" in pending.otpauth_uri
     assert pending.qr_svg.startswith("<svg") and "http" not in pending.qr_svg and "style=" not in pending.qr_svg
     assert "".join(pending.secret_groups) == pending.secret_base32 and {len(g) for g in pending.secret_groups} == {4}
+
+
+def confirmed(user: User, **more: str) -> str:
+    pending = totp.begin_enrolment(user)
+    assert totp.confirm(user, pending.id, code_of(pending.secret_base32), **more)
+    return totp.authenticators(user)[-1].label
+
+
+def test_an_app_is_named_when_it_is_enrolled(app: Flask) -> None:
+    user = make_person()
+    assert confirmed(user) == "Authenticator app"
+    assert confirmed(user, label=" Ward tablet ") == "Ward tablet"
+    assert confirmed(user, label="  ") == "Authenticator app 2"
+
+
+def test_the_name_of_a_further_app_is_in_its_uri(app: Flask) -> None:
+    user = make_person()
+    confirmed(user)
+    assert unquote(urlsplit(totp.begin_enrolment(user).otpauth_uri).path) == "/localhost:alice (Authenticator app 2)"
+
+
+def test_on_a_phone_the_phone_is_proposed(app: Flask) -> None:
+    agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
+    with app.test_request_context("/", headers={"User-Agent": agent}):
+        g.pop("request_context", None)
+        assert totp_pending.proposed_label([]) == "iPhone"
+        assert totp_pending.proposed_label(["iPhone"]) == "iPhone 2"
+
+
+def test_a_bad_name_does_not_spend_the_enrolment(app: Flask) -> None:
+    user = make_person()
+    pending = totp.begin_enrolment(user)
+    with pytest.raises(BadInput):
+        totp.confirm(user, pending.id, code_of(pending.secret_base32), label="a\nb")
+    assert totp.confirm(user, pending.id, code_of(pending.secret_base32), label="Phone")
+
+
+def test_nobody_has_more_apps_than_they_can_tell_apart(app: Flask) -> None:
+    user = make_person()
+    for number in range(totp.MOST):
+        totp.bind(user, new_secret(), actor=None, label=str(number))
+    pending = totp.begin_enrolment(user)
+    with pytest.raises(Conflict, match="Remove one first"):
+        totp.confirm(user, pending.id, code_of(pending.secret_base32))
 
 
 # --- the hard limit -------------------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ ENROL = {
     "flow_id": "f1",
     "qr_svg": Markup('<svg viewBox="0 0 9 9"><path stroke="#000" d="M1 1h7"/></svg>'),
     "secret_groups": ["JBSW", "Y3DP", "EHPK", "3PXP", "JBSW", "Y3DP", "EHPK", "3PXP"],
+    "label": "Authenticator app",
     "otpauth_uri": "otpauth://totp/idp:maren.oduya%40example.org?secret=JBSWY3DPEHPK3PXP&issuer=idp",
     "error": None,
 }
@@ -159,6 +160,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "username": USER.username,
     },
     ("factor_totp.html", "first"): TOTP,
+    ("factor_totp.html", "trust"): {**TOTP, "trust_days": 14},
     ("factor_totp.html", "error"): {**TOTP, "error": "This code is not right, or it was used before."},
     ("factor_recovery_code.html", "first"): {"flow_id": "f1", "error": None, "other_factors": OTHER_WAYS},
     ("factor_recovery_code.html", "error"): {
@@ -168,7 +170,14 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("enrol_totp.html", "first"): ENROL,
     ("enrol_totp.html", "error"): {**ENROL, "error": "This code does not fit the key."},
+    ("enrol_totp.html", "error-name"): {
+        **ENROL,
+        "label": "My\u202ephone",
+        "error": "The name must not contain invisible control characters.",
+        "wrong_label": "The name must not contain invisible control characters.",
+    },
     ("recovery_codes.html", "first"): {"flow_id": "f1", "codes": CODES},
+    ("recovery_codes.html", "spent"): {"flow_id": "f1", "codes": CODES, "spent_one": True},
     ("recovery_codes.html", "error"): {
         "flow_id": "f1",
         "codes": CODES,

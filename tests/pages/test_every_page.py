@@ -96,7 +96,7 @@ def test_every_reference_by_id_leads_somewhere(page: Page) -> None:
             assert page.by_id(element["href"][1:]), element
 
 
-SCRIPTED = ("data-reveals", "data-status", "data-copies", "data-saves", "data-rules-for")
+SCRIPTED = ("data-reveals", "data-status", "data-copies", "data-rules-for")
 
 
 def test_what_only_a_script_can_do_is_hidden_without_it(page: Page) -> None:

@@ -3,34 +3,31 @@
 We match steps ourselves: pyotp says only yes or no, has no memory, and takes digits of any script. A code counts for one step, a step
 is spent by one atomic UPDATE, and steps only grow; so a code is good once, whoever else is trying (RFC 6238 section 5.2).
 
-The secret is sealed at rest and bound to its person and row; it is shown while it is being enrolled and never again. Until a first code
-confirms it, it exists only in Redis. Failures in a row are counted in the database and, at the hard limit, disable the authenticator
+The secret is sealed at rest and bound to its person and row; until a first code confirms it, it exists only in Redis (totp_pending).
+Failures in a row are counted in the database and, at the hard limit, disable the authenticator
 until it is bound anew (N-10); only a good code of the same authenticator resets the count (N-11).
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyotp
-import segno
-from markupsafe import Markup
 from sqlalchemy import ForeignKey, LargeBinary, String, case, delete, literal, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp import audit, clock, crypto, kv
+from idp import audit, clock, crypto
 from idp.authn import notices
+from idp.authn.factors import totp_pending
 from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
 from idp.config import settings
 from idp.db import UtcDateTime, db
-from idp.language import lazy_gettext
+from idp.errors import Conflict
+from idp.language import gettext, lazy_gettext
 from idp.users import User
 
 name = "totp"
@@ -39,7 +36,9 @@ amr: tuple[str, ...] = ("otp",)
 lasting = True
 
 STEP_S = 30
-PENDING_S = 1800
+MOST = 10  # apps of one person
+Pending = totp_pending.Pending
+find_pending = totp_pending.find
 
 _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
@@ -61,56 +60,29 @@ class TotpAuthenticator(db.Model):  # type: ignore[name-defined,misc]
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
-@dataclass(frozen=True)
-class Pending:
-    """An authenticator that waits for its first code. Shown to its person, kept nowhere else in the clear."""
-
-    id: str
-    secret_base32: str
-    otpauth_uri: str
-
-    @property
-    def qr_svg(self) -> Markup:
-        """The URI as a QR code, drawn here: no other service sees it (C-14)."""
-        drawn = segno.make(self.otpauth_uri, error="m", micro=False)
-        return Markup(drawn.svg_inline(border=4, dark="#000", light="#fff", omitsize=True, lineclass=None))  # noqa: S704
-
-    @property
-    def secret_groups(self) -> list[str]:
-        """The secret in groups of four, to be typed."""
-        return [self.secret_base32[at : at + 4] for at in range(0, len(self.secret_base32), 4)]
-
-
 # --- enrolment -----------------------------------------------------------------------------------------------
 
 
-def begin_enrolment(user: User) -> Pending:
-    """Make a secret of 160 bits (RFC 4226 section 4) that is good for nothing until a code confirms it."""
-    pending_id, secret = crypto.random_token(), pyotp.random_base32()
-    sealed = crypto.seal(secret.encode(), aad=_pending_aad(user, pending_id))
-    kv.client().set(_pending_key(pending_id), base64.b64encode(sealed).decode(), ex=PENDING_S)
-    return _pending(user, pending_id, secret)
+def begin_enrolment(user: User) -> totp_pending.Pending:
+    """Make a secret that is good for nothing until a code confirms it."""
+    return totp_pending.begin(user, taken=[one.label for one in authenticators(user)])
 
 
-def find_pending(user: User, pending_id: str) -> Pending | None:
-    """Return an authenticator that this person is enrolling, so that a reloaded page shows the same picture."""
-    kept = kv.client().get(_pending_key(pending_id))
-    if not kept:
-        return None
-    try:
-        secret = crypto.unseal(base64.b64decode(str(kept)), aad=_pending_aad(user, pending_id))
-    except crypto.SealBroken:
-        return None
-    return _pending(user, pending_id, secret.decode())
+def confirm(user: User, pending_id: str, code: str, *, label: str = "") -> bool:
+    """Enrol the pending authenticator if `code` proves that the app has its secret. It is enrolled at most once.
 
-
-def confirm(user: User, pending_id: str, code: str) -> bool:
-    """Enrol the pending authenticator if `code` proves that the app has its secret. It is enrolled at most once."""
+    Raises BadInput for a `label` that cannot be kept (none: the proposed one); Conflict for somebody who has too many apps.
+    """
     pending = find_pending(user, pending_id)
     step = match_step(pending.secret_base32, _typed(code)) if pending else None
-    if pending is None or step is None or not kv.client().delete(_pending_key(pending_id)):
+    if pending is None or step is None:
         return False
-    bind(user, pending.secret_base32, actor=user.sub, last_step=step)
+    name_it = checked_label(label.strip() or pending.label)
+    if len(authenticators(user)) >= MOST:
+        raise Conflict(gettext("You have as many authenticator apps as one account can hold. Remove one first."))
+    if not totp_pending.take(pending_id):
+        return False
+    bind(user, pending.secret_base32, actor=user.sub, label=name_it, last_step=step)
     notices.tell(user, "factor_enrolled")
     return True
 
@@ -269,19 +241,5 @@ def _typed(code: str) -> str:
     return code.replace(" ", "")
 
 
-def _pending(user: User, pending_id: str, secret: str) -> Pending:
-    issuer = urlsplit(settings().server.issuer).hostname or "idp"
-    uri = pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=issuer)
-    return Pending(pending_id, secret, uri)
-
-
 def _aad(sub: str, public_id: str) -> str:
     return f"totp|{sub}|{public_id}"
-
-
-def _pending_aad(user: User, pending_id: str) -> str:
-    return f"totp-pending|{user.sub}|{pending_id}"
-
-
-def _pending_key(pending_id: str) -> str:
-    return kv.key("enrol", "totp", crypto.digest(pending_id))

@@ -1,4 +1,4 @@
-// Copy, print and save: for recovery codes, the authenticator key and the demo's codes. The text stands on the page anyway.
+// Copy and print: for recovery codes, the authenticator key and the demo's codes. The text stands on the page anyway.
 "use strict";
 
 const textOf = (id) => {
@@ -23,16 +23,7 @@ async function copy(button) {
   }
 }
 
-function save(button) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([textOf(button.dataset.saves) + "\n"], { type: "text/plain" }));
-  link.download = button.dataset.file;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  say(button, button.dataset.done);
-}
-
-const able = { copies: copy, saves: save, prints: () => window.print() };
+const able = { copies: copy, prints: () => window.print() };
 for (const [kind, act] of Object.entries(able)) {
   for (const button of document.querySelectorAll(`button[data-${kind}]`)) {
     button.hidden = false;
