@@ -130,7 +130,7 @@ def _sha1_of_line(line: bytes) -> bytes:
 
 def _runs(names: Iterator[bytes], folder: Path) -> list[Iterator[bytes]]:
     """Write sorted pieces, and return readers of them."""
-    paths = []
+    paths: list[Path] = []
     while piece := sorted(set(islice(names, CHUNK))):
         path = folder / f"run{len(paths)}"
         path.write_bytes(b"".join(piece))

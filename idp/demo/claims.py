@@ -1,21 +1,28 @@
 """claims — the claims service: billing looks at claims, and releases a payment after a fresh sign-in (RFC 9470).
 
-All people, payers and amounts are invented.
+A token releases the one payment that its person agreed to (RFC 9396), once, and the service writes down who did it and how sure the
+provider was of them. All people, payers and amounts are invented.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import re
+import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-from flask import Blueprint, Flask, Response, abort, jsonify, request
+from flask import Blueprint, Flask, Response, abort, g, jsonify, request
 
 from idp.demo import experiments, sign_in
+from idp.demo.bearer import Refusal
+from idp.demo.local_sessions import LocalSession
 from idp.demo.service import Kind, Options, Service, find, options_from, see_other, serve
+from idp.demo.wire import Jwt
 
 RELEASE_MAX_AGE_S = 300
 RELEASE_ACR = ("urn:idp:acr:2fa", "urn:idp:acr:phr")  # two factors, or one that cannot be phished
@@ -32,7 +39,10 @@ KIND = Kind(
     api_path="/api/claims",
     peer_name="patient service",
     peer_api_path="/api/patients",
+    details={"payment_release": "Release one payment"},
 )
+PAYMENT = "payment_release"
+log = logging.getLogger("idp.demo.claims")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +96,32 @@ CLAIMS = tuple(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """One payment that left the house: who released it, when, and how sure the provider was of them."""
+
+    released_by: str  # the subject; services know people by it
+    released_at: int  # epoch seconds
+    signed_in_at: int
+    acr: str
+    cents: int
+
+
 class Ledger:
-    """Which payments were released; forgotten at a restart."""
+    """Which payments were released, by whom; forgotten at a restart."""
 
     def __init__(self) -> None:
-        self._released: set[str] = set()
+        self._released: dict[str, Release] = {}
+        self._lock = threading.Lock()
 
-    def release(self, claim: Claim) -> None:
-        self._released.add(claim.id)
+    def release(self, claim: Claim, entry: Release) -> bool:
+        """Pay a claim. False when it is not approved, or was paid before: of many who try, one pays."""
+        with self._lock:
+            if claim.status != "approved" or claim.id in self._released:
+                return False
+            self._released[claim.id] = entry
+        log.info("payment released: %s %s", claim.id, json.dumps(asdict(entry)))
+        return True
 
     def shown(self, claim: Claim) -> dict[str, Any]:
         """A claim as the API tells it."""
@@ -101,8 +129,8 @@ class Ledger:
         told["served_on"] = _day(told.pop("served_days_ago"))
         told["submitted_on"] = _day(told.pop("submitted_days_ago"))
         told["amount"] = {"cents": told.pop("cents"), "currency": "USD"}
-        if claim.id in self._released:
-            told |= {"status": "paid", "note": "Payment released"}
+        if entry := self._released.get(claim.id):
+            told |= {"status": "paid", "note": "Payment released", "release": asdict(entry)}
         return told
 
 
@@ -133,10 +161,19 @@ def _api(service: Service, ledger: Ledger) -> Blueprint:
     @api.post("/claims/<claim_id>/release")
     @requires("claims.release", max_age_s=RELEASE_MAX_AGE_S, acr_values=RELEASE_ACR)
     def release(claim_id: str) -> Response:
-        claim = find(CLAIMS, id=claim_id)
-        if ledger.shown(claim)["status"] != "approved":
-            abort(409, "Only an approved claim can be released.")
-        ledger.release(claim)
+        claim, token = find(CLAIMS, id=claim_id), g.access_token
+        if _payment(claim) not in _agreed(token):
+            told = "Nobody has agreed to this payment with this access token."
+            return Refusal(403, "insufficient_scope", "authorization_details", told).response(service.options.resource)
+        entry = Release(
+            released_by=str(token.claims["sub"]),
+            released_at=int(time.time()),
+            signed_in_at=int(token.claims["auth_time"]),
+            acr=str(token.claims["acr"]),
+            cents=claim.cents,
+        )
+        if not ledger.release(claim, entry):
+            abort(409, "Only an approved claim can be released, and only once.")
         return jsonify(ledger.shown(claim))
 
     return api
@@ -153,8 +190,10 @@ def _pages(service: Service) -> Blueprint:
 
     @pages.get("/claims/<claim_id>")
     def claim(claim_id: str) -> Response:
-        service.signed_in()
-        return service.page("claim.html", claim=service.data(f"/api/claims/{_safe(claim_id)}"))
+        session = service.signed_in()
+        just_released = session.keep_promise(request.args.get("done", "")) == f"released {claim_id}"
+        shown = service.data(f"/api/claims/{_safe(claim_id)}")
+        return service.page("claim.html", claim=shown, just_released=just_released)
 
     @pages.post("/claims/<claim_id>/release")
     def release(claim_id: str) -> Response:
@@ -162,7 +201,7 @@ def _pages(service: Service) -> Blueprint:
         session = service.signed_in()
         answer = service.call(f"/api/claims/{_safe(claim_id)}/release", method="POST")
         if answer.status_code not in (401, 403):
-            return _released(answer, claim_id)
+            return _released(session, answer, claim_id)
         once = session.promise(f"release {claim_id}")  # the API names what is missing; the provider can supply it
         return see_other(
             service.rp.begin(
@@ -171,6 +210,7 @@ def _pages(service: Service) -> Blueprint:
                 scope=f"{KIND.sign_in_scope} claims.release",
                 max_age_s=RELEASE_MAX_AGE_S,
                 acr_values=RELEASE_ACR,
+                details=[_payment(find(CLAIMS, id=claim_id))],
             )
         )
 
@@ -180,20 +220,25 @@ def _pages(service: Service) -> Blueprint:
         session = service.signed_in()
         if session.keep_promise(request.args.get("once", "")) != f"release {claim_id}":
             return see_other(f"/claims/{_safe(claim_id)}")  # a link from elsewhere releases nothing
-        return _released(service.call(f"/api/claims/{_safe(claim_id)}/release", method="POST"), claim_id)
-
-    @pages.context_processor
-    def scope() -> dict[str, Any]:
-        tokens = service.sessions.current().tokens
-        return {"may_release": tokens is not None and "claims.release" in tokens.scope.split()}
+        return _released(session, service.call(f"/api/claims/{_safe(claim_id)}/release", method="POST"), claim_id)
 
     return pages
 
 
-def _released(answer: httpx.Response, claim_id: str) -> Response:
+def _payment(claim: Claim) -> dict[str, str]:
+    """The one thing that a token must be for (RFC 9396 section 2): this claim and this amount, as the provider shows it."""
+    return {"type": PAYMENT, "claim": claim.id, "amount": f"{claim.cents / 100:.2f} USD"}
+
+
+def _agreed(token: Jwt) -> list[Any]:
+    found = token.claims.get("authorization_details")
+    return found if isinstance(found, list) else []
+
+
+def _released(session: LocalSession, answer: httpx.Response, claim_id: str) -> Response:
     if answer.status_code != 200:
         abort(answer.status_code, answer.json().get("error_description"))
-    return see_other(f"/claims/{_safe(claim_id)}")
+    return see_other(f"/claims/{_safe(claim_id)}?done={session.promise(f'released {claim_id}')}")
 
 
 def _sums(rows: list[dict[str, Any]]) -> list[tuple[str, int, int]]:

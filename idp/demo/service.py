@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -52,6 +53,7 @@ class Kind:
     api_path: str  # what an experiment calls on this service
     peer_name: str
     peer_api_path: str
+    details: Mapping[str, str] = field(default_factory=dict)  # types of RFC 9396 and what they let a token do
 
 
 class Service:
@@ -121,6 +123,7 @@ class Service:
         app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         app.jinja_env.filters["dollars"] = dollars
+        app.jinja_env.filters["moment"] = moment
         app.after_request(self.sessions.send_cookie)
         app.after_request(self._secure)
         app.context_processor(self._context)
@@ -186,6 +189,10 @@ def local_path(value: str) -> str:
 
 def dollars(cents: int) -> str:
     return f"${cents / 100:,.2f}"
+
+
+def moment(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def find(rows: tuple[V, ...], **wanted: object) -> V:

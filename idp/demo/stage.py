@@ -9,6 +9,7 @@ import base64
 import json
 import secrets
 import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,10 @@ def _write_configuration(var: Path, ports: Ports) -> None:
     path = var / "config.toml"
     known = _parsed(path)
     wanted = _places(var, ports)
-    if all(known.get(section, {}).get(key) == value for section, key, value in wanted):
+    fits = all(known.get(section, {}).get(key) == value for section, key, value in wanted)
+    if fits and [one.get("authorization_details", {}) for one in known.get("resources", [])] == [
+        dict(kind.details) for kind in (claims.KIND, patients.KIND)
+    ]:
         return
     kept = known.get("secrets") or {"sealing_keys": [_fresh_key("demo-seal")], "peppers": [_fresh_key("demo-pepper")]}
     facts.write_private(path, _toml(var, ports, kept))
@@ -151,7 +155,8 @@ def _toml(var: Path, ports: Ports, kept: dict[str, list[str]]) -> str:
             "[[resources]]",
             f"identifier = {_literal(_resource(port))}",
             f"name = {_literal(kind.name)}",
-            f"scopes = {{ {', '.join(f'{_literal(s)} = {_literal(t)}' for s, t in kind.scopes.items())} }}",
+            f"scopes = {_table(kind.scopes)}",
+            f"authorization_details = {_table(kind.details)}",
             "",
         ]
     return "\n".join(lines)
@@ -159,6 +164,10 @@ def _toml(var: Path, ports: Ports, kept: dict[str, list[str]]) -> str:
 
 def _literal(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # TOML takes JSON's texts, numbers and lists
+
+
+def _table(texts: Mapping[str, str]) -> str:
+    return f"{{ {', '.join(f'{_literal(name)} = {_literal(text)}' for name, text in texts.items())} }}"
 
 
 def _fresh_key(key_id: str) -> str:
@@ -241,6 +250,7 @@ def _metadata(wanted: Facts) -> dict[str, dict[str, Any]]:
             "scope": f"{claims.KIND.sign_in_scope} claims.release",
             "resources": [wanted.claims_resource],
             "serves": [wanted.claims_resource],
+            "authorization_details_types": list(claims.KIND.details),
             "backchannel_logout_uri": f"{wanted.claims_url}/backchannel-logout",
         },
         "patients": ours
@@ -269,5 +279,7 @@ def _ensure_client(registered: Registered, metadata: dict[str, Any]) -> None:
     known = clients.find(registered.client_id)
     if known is None:
         clients.create(wanted, client_id=registered.client_id, secret=registered.client_secret, actor=ACTOR)
-    elif registered.redirect_uri not in known.redirect_uris:
+    elif registered.redirect_uri not in known.redirect_uris or list(known.authorization_details_types) != metadata.get(
+        "authorization_details_types", []
+    ):
         clients.update(registered.client_id, wanted, actor=ACTOR)

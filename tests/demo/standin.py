@@ -167,7 +167,8 @@ class StandIn:
         id_claims = {name: value for name, value in id_claims.items() if value is not None}
         refresh_token = secrets.token_urlsafe(8)
         self.refresh_tokens.add(refresh_token)
-        claims = self.access_claims(asked["resource"], asked["scope"], **self.access_token)
+        agreed = {"authorization_details": json.loads(asked.get("authorization_details", "null"))}
+        claims = self.access_claims(asked["resource"], asked["scope"], **agreed | self.access_token)
         return jsonify(
             access_token=self.sign(claims, typ="at+jwt"),
             token_type="Bearer",

@@ -191,7 +191,27 @@ def test_rfc9470_3_an_old_sign_in_is_not_enough_to_release_a_payment(world):
         401,
         "insufficient_user_authentication",
     )
-    assert world.api(world.token(scope="claims.release"), url, "POST").json()["status"] == "paid"
+    payment = {"type": "payment_release", "claim": "CLM-20428", "amount": "129.50 USD"}
+    good = world.token(scope="claims.release", authorization_details=[payment])
+    assert world.api(good, url, "POST").json()["status"] == "paid"
+    assert world.api(good, url, "POST").status_code == 409, "once"
+
+
+@pytest.mark.parametrize(
+    "agreed",
+    [
+        None,
+        [],
+        "payment_release",
+        [{"type": "payment_release", "claim": "CLM-20414", "amount": "129.50 USD"}],
+        [{"type": "payment_release", "claim": "CLM-20428", "amount": "1.00 USD"}],
+        [{"type": "payment_look", "claim": "CLM-20428", "amount": "129.50 USD"}],
+    ],
+)
+def test_rfc9396_a_token_releases_the_payment_that_was_agreed_to_and_no_other(world, agreed):
+    token = world.token(scope="claims.release", authorization_details=agreed)
+    answer = world.api(token, f"{world.claims_resource}/claims/CLM-20428/release", "POST")
+    refused(answer, "authorization_details", 403, "insufficient_scope")
 
 
 def test_a_rotated_key_is_fetched_when_it_is_first_seen(world):

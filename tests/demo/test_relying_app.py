@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -309,8 +310,14 @@ def test_releasing_a_payment_asks_for_scope_and_a_fresh_sign_in(world):
     query = parse_qs(urlsplit(asked.headers["Location"]).query)
     assert "claims.release" in query["scope"][0].split()
     assert query["max_age"] == ["300"] and query["acr_values"] == ["urn:idp:acr:2fa urn:idp:acr:phr"]
+    assert json.loads(query["authorization_details"][0]) == [
+        {"type": "payment_release", "claim": "CLM-20428", "amount": "129.50 USD"}
+    ]
     done = world.browser.get(asked.headers["Location"])  # back from the provider, and on to what the form had asked for
-    assert str(done.url) == url and "Payment released" in done.text
+    assert str(done.url).startswith(f"{url}?done=") and "The payment of $129.50 has been released" in done.text
+    assert world.provider.sub in done.text and "Who released this payment" in done.text
+    again = world.browser.get(str(done.url))
+    assert "has been released" not in again.text and "Payment released" in again.text, "said once"
     back = next(step for step in done.history if "/release?once=" in str(step.url))
     other = world.browser.get(f"{world.claims_url}/claims/CLM-20414/release", params={"once": back.url.params["once"]})
     assert "Payment released" not in other.text and "approved" in other.text
