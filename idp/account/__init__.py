@@ -3,6 +3,7 @@
 frame.py     the blueprint, who is here, the word on what was just done, a fresh proof where one is owed
 home.py      the overview `/`
 profile.py   names, claims, language, time zone
+emails.py    addresses and username
 sessions.py  where they are signed in
 apps.py      what applications may do
 activity.py  what happened
@@ -17,13 +18,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.account import activity, apps, data, home, profile
+from idp.account import activity, apps, data, emails, home, profile
 from idp.account import sessions as where
 from idp.account.frame import pages
 
 __all__ = ["install"]
 
-_PAGES = (home, profile, where, apps, activity, data)  # importing them hangs their views on the blueprint
+_PAGES = (home, profile, emails, where, apps, activity, data)  # importing them hangs their views on the blueprint
 
 
 def install(app: Flask) -> None:

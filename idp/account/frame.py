@@ -23,6 +23,11 @@ DONE = {
     "profile": lazy_gettext("Your profile is saved."),
     "signed-out": lazy_gettext("That browser is signed out."),
     "signed-out-others": lazy_gettext("Every other browser is signed out."),
+    "email-asked": lazy_gettext("A message is on its way to that address. Open the link in it."),
+    "email-confirmed": lazy_gettext("The address is yours now."),
+    "email-primary": lazy_gettext("This is your primary address now."),
+    "email-removed": lazy_gettext("The address is removed."),
+    "email-username": lazy_gettext("Your user name is changed."),
     "revoked": lazy_gettext("The application has no access to your account any more."),
 }
 

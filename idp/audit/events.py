@@ -215,6 +215,7 @@ class Event(StrEnum):
 
     # --- people
     EMAIL_CHANGED = "email.changed", 300403, "A person's addresses were changed."
+    EMAIL_LINK_REFUSED = "email.link_refused", 300403, "A link that proves an address was refused.", FAILURE
     EMAIL_VERIFIED = "email.verified", 300403, "A person proved that an address is theirs."
     ROLE_GRANTED = "role.granted", 300503, "A person received a role."
     ROLE_REVOKED = "role.revoked", 300504, "A person lost a role."

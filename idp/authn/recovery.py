@@ -103,7 +103,7 @@ def finish(ticket: Ticket, raw_password: str) -> bool:
 
 
 def _reachable(user: User | None) -> User | None:
-    return user if user and user.is_active and user.email else None
+    return user if user and user.is_active and user.recovery_email else None
 
 
 def _within_limit(name: str, user: User | None, identifier: str) -> User | None:
@@ -125,7 +125,7 @@ def _issue(user: User | None) -> str:
 def _mail_or_pretend(user: User | None, template: str, **values: Any) -> None:
     """Stage the mail; for nobody stage one too and take it back, so that both cost the same."""
     with db.session.begin_nested() as savepoint:
-        address = user.email if user and user.email else _NOBODY
+        address = (user.recovery_email if user else None) or _NOBODY
         mail.send(address, template, user=user, seen=web.context(), **values)
         db.session.flush()
         if user is None:

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.joining import invitation_views, invitations
+from idp.joining import invitation_views, invitations, request_views, requests
 
-__all__ = ["install", "invitations", "prune"]
+__all__ = ["install", "invitations", "prune", "requests"]
 
 
 def install(app: Flask) -> None:
     """Hang the pages of coming in on the application."""
-    for blueprint in (invitation_views.pages,):
+    for blueprint in (invitation_views.pages, request_views.pages):
         app.register_blueprint(blueprint)
+    app.jinja_env.globals["sign_up_path"] = (
+        requests.PATH if app.extensions["idp.settings"].registration.enabled else None
+    )
 
 
 def prune() -> int:
     """Forget what is long over; returns the number of rows."""
-    return invitations.prune()
+    return invitations.prune() + requests.prune()

@@ -74,24 +74,17 @@ def invite(user: User, *, actor: str | None, return_to_client: str | None = None
     email = _recipient(user)
     if return_to_client and clients.find(return_to_client) is None:
         raise BadInput({"client": [gettext("There is no such application.")]})
-    before = find(user)
-    raw_token, now = crypto.random_token(), clock.now()
-    values = {
-        "email_id": email.id,
-        "token_digest": crypto.digest(raw_token),
-        "client_id": return_to_client or (before.client_id if before else None),
-        "invited_by": actor,
-        "sent_at": now,
-        "expires_at": now + timedelta(days=settings().accounts.invitation_days),
-        "accepted_at": None,
-        "revoked_at": None,
-    }
-    _write(user, values)
-    audit.record(audit.Event.INVITATION_SENT, subject=user.sub, actor=actor, again=before is not None)
-    _mail(user, email, raw_token, values["client_id"])
-    found = find(user)
-    assert found is not None
+    again = find(user) is not None
+    raw_token = _issue(user, email, actor=actor, client_id=return_to_client)
+    audit.record(audit.Event.INVITATION_SENT, subject=user.sub, actor=actor, again=again)
+    found = _found(user)
+    _mail(user, email, raw_token, found.client_id)
     return found
+
+
+def hand_over(user: User, *, return_to_client: str | None = None) -> str:
+    """Return the token of an invitation for somebody who has just proved their address and is here: it is not mailed."""
+    return _issue(user, _recipient(user), actor=user.sub, client_id=return_to_client)
 
 
 def find(user: User) -> Invitation | None:
@@ -184,6 +177,30 @@ def _take(user: User, email: UserEmail, digest: str, raw_password: str, username
     return True
 
 
+def _issue(user: User, email: UserEmail, *, actor: str | None, client_id: str | None) -> str:
+    """Write a new token over the person's invitation; the application of the last one stays unless another is named."""
+    before = find(user)
+    raw_token, now = crypto.random_token(), clock.now()
+    values = {
+        "email_id": email.id,
+        "token_digest": crypto.digest(raw_token),
+        "client_id": client_id or (before.client_id if before else None),
+        "invited_by": actor,
+        "sent_at": now,
+        "expires_at": now + timedelta(days=settings().accounts.invitation_days),
+        "accepted_at": None,
+        "revoked_at": None,
+    }
+    _write(user, values)
+    return raw_token
+
+
+def _found(user: User) -> Invitation:
+    found = find(user)
+    assert found is not None
+    return found
+
+
 def _recipient(user: User) -> UserEmail:
     if not user.is_active:
         raise Conflict(gettext("This person is disabled."))
@@ -205,14 +222,14 @@ def _write(user: User, values: dict[str, object]) -> None:
         raise Conflict(gettext("This person is being invited by somebody else just now.")) from None
 
 
-def _mail(user: User, email: UserEmail, raw_token: str, client_id: object) -> None:
+def _mail(user: User, email: UserEmail, raw_token: str, client_id: str | None) -> None:
     mail.send(
         email.address,
         "invitation",
         user=user,
         link=f"{settings().server.issuer}{PATH}?token={raw_token}",
         days=settings().accounts.invitation_days,
-        app=landing.name_of(str(client_id)) if client_id else None,
+        app=landing.name_of(client_id),
     )
 
 

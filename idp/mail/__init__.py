@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def send(address: str, template: str, *, locale: str | None = None, **values: object) -> None:
+def send(address: str, template: str, /, *, locale: str | None = None, **values: object) -> None:
     """Stage a mail in the caller's transaction, in the language of `locale` (BCP 47), else of the `user` among the values, else
     the one that is spoken now. Nothing that a stranger typed belongs into the values: mail programs make links of anything.
     """

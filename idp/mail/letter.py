@@ -38,7 +38,7 @@ class Paragraph:
     link: str | None = None  # then the lines are the button's words
 
 
-def write(template: str, *, locale: str | None = None, **values: object) -> Letter:
+def write(template: str, /, *, locale: str | None = None, **values: object) -> Letter:
     """Render a mail for a reader of `locale` (BCP 47; None: the language that is spoken now)."""
     tag = language.best([locale]) if locale else None
     with language.speaking(tag or language.current()):

@@ -19,7 +19,7 @@ from authlib.oidc.core.errors import (
     RequestURINotSupportedError,
 )
 
-from idp import clients
+from idp import clients, joining
 from idp.clients import Client
 from idp.oauth import (
     authorization_details,
@@ -36,6 +36,7 @@ from idp.oauth.errors import InvalidRequestObject, Unproven, quotable
 from idp.oauth.params import Params
 
 PROMPTS = ("none", "login", "consent", "select_account")
+CREATE = "create"
 MAX_ECHO = 4096  # characters of `state` and `nonce`, which travel back
 MAX_LOCALES = 16
 MAX_HINT = 320  # characters of `login_hint`: a name or an address
@@ -201,11 +202,17 @@ def _scope(params: Params, client: Client) -> Found:
     return {"scopes": asked.scopes, "resources": asked.resources, "authorization_details": details}
 
 
+def prompts() -> tuple[str, ...]:
+    """Return the values of `prompt` that are understood; create only where strangers may ask for an account (prompt=create 1.0)."""
+    return (*PROMPTS, CREATE) if joining.requests.is_open() else PROMPTS
+
+
 def _prompt(params: Params, _client: Client) -> Found:
     prompt = params.words("prompt")
-    unknown = [value for value in prompt if value not in PROMPTS]
+    known = prompts()
+    unknown = [value for value in prompt if value not in known]
     if unknown:
-        raise InvalidRequestError(f"prompt {quotable(unknown[0])} is not supported; known are {', '.join(PROMPTS)}.")
+        raise InvalidRequestError(f"prompt {quotable(unknown[0])} is not supported; known are {', '.join(known)}.")
     if "none" in prompt and len(prompt) > 1:
         raise InvalidRequestError("prompt none must stand alone (OIDC Core 3.1.2.1).")
     return {"prompt": prompt}

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AccessDeniedError
 from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
 from flask import Response
 
-from idp import audit, authn, clients, clock, sessions, web
+from idp import audit, authn, clients, clock, joining, sessions, web
 from idp.clients import Client
 from idp.config import settings
 from idp.oauth import (
@@ -35,7 +36,7 @@ from idp.oauth import (
     subjects,
     tokens,
 )
-from idp.oauth.authorization_request import AuthorizationRequest, Refused
+from idp.oauth.authorization_request import CREATE, AuthorizationRequest, Refused
 from idp.oauth.codes import CodeGrant
 from idp.oauth.errors import InvalidRequestObject, UnmetAuthenticationRequirements, Unproven
 from idp.oauth.params import Params
@@ -85,6 +86,8 @@ def proceed(asking: Asking) -> Response:
     session, request = sessions.current(), asking.request
     web.suggest_language(list(request.ui_locales))
     client = clients.get(request.client_id)
+    if CREATE in request.prompt and not (asking.parked and asking.parked.offered):
+        return _offer_account(asking)
     try:
         demand = _sign_in_owed(asking, client, session)
         if demand is not None or session is None:
@@ -177,6 +180,14 @@ def _consent_owed(asking: Asking, client: Client, session: SsoSession) -> bool:
 def _demand_sign_in(asking: Asking, client: Client, demand: authn.Demand) -> Response:
     waiting = _parked(asking)
     return authn.demand(dataclasses.replace(demand, return_to=f"{RESUME}?txn={waiting.txn}"))
+
+
+def _offer_account(asking: Asking) -> Response:
+    """Lead somebody to where an account is asked for (prompt=create), once; they come back if they have one after all."""
+    waiting = _parked(asking)
+    parked.save(dataclasses.replace(waiting, offered=True))
+    where = urlencode({"client": asking.request.client_id, "txn": waiting.txn})
+    return web.see_other(f"{joining.requests.PATH}?{where}")
 
 
 def _ask_consent(asking: Asking) -> Response:

@@ -30,7 +30,7 @@ from idp.oauth import (
     response_types,
     session_management,
 )
-from idp.oauth.authorization_request import PROMPTS
+from idp.oauth.authorization_request import prompts
 from idp.oauth.grants import GRANTS
 
 DISCOVERY_MAX_AGE_S = 3600
@@ -74,7 +74,7 @@ def document() -> dict[str, Any]:
         "revocation_endpoint_auth_signing_alg_values_supported": list(client_assertion.algorithms()),
         "code_challenge_methods_supported": [pkce.METHOD],
         "acr_values_supported": list(authn.SUPPORTED),
-        "prompt_values_supported": list(PROMPTS),
+        "prompt_values_supported": list(prompts()),
         "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": True,

@@ -38,6 +38,7 @@ class Parked:
     refusal: Refused | None = None
     shown_to: str | None = None  # the subject who saw the consent page
     agreed: str | None = None  # the subject who said yes on it
+    offered: bool = False  # an account was offered (prompt=create)
 
 
 def park(what: AuthorizationRequest | Refused, *, asked_at: float, browser: str | None) -> Parked:
@@ -80,7 +81,7 @@ def _key(txn: str) -> str:
 
 
 def _pack(parked: Parked) -> bytes:
-    kept: dict[str, Any] = {name: getattr(parked, name) for name in ("asked_at", "browser", "shown_to", "agreed")}
+    kept: dict[str, Any] = {name: getattr(parked, name) for name in ("asked_at", "browser", "shown_to", "agreed", "offered")}
     if parked.request is not None:
         kept["request"] = dataclasses.asdict(parked.request)
     if parked.refusal is not None:

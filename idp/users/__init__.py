@@ -7,12 +7,13 @@ model.py        the tables
 people.py       create, find, disable, enable
 profile.py      change names, roles, addresses
 traits.py       what else is known: the other claims of the scope `profile`
+addresses.py    people change their own addresses: links, notices, the time before a new one may recover
 contact.py      telephone number and postal address
 search.py       pages of people
 csv_import.py   many people at once, with a report per line
 """
 
-from idp.users import traits
+from idp.users import addresses, traits
 from idp.users.checks import checked_text
 from idp.users.contact import ADDRESS, set_contact
 from idp.users.csv_import import COLUMNS, Line, import_csv
@@ -47,6 +48,7 @@ __all__ = [
     "UserEmail",
     "active_administrators",
     "add_email",
+    "addresses",
     "canonical_username",
     "checked_email",
     "checked_text",

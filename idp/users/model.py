@@ -69,6 +69,14 @@ class User(db.Model):  # type: ignore[name-defined,misc]
         return chosen.address if chosen else None
 
     @property
+    def recovery_email(self) -> str | None:
+        """The address that a way back in goes to: the primary one, else the oldest; never one that is too new (attack 114)."""
+        now = clock.now()
+        able = [one for one in self.emails if one.verified_at and (one.recovers_at is None or one.recovers_at <= now)]
+        chosen = next((one for one in able if one.is_primary), able[0] if able else None)
+        return chosen.address if chosen else None
+
+    @property
     def verified_emails(self) -> list[str]:
         """Every address that the person has proved to be theirs, for notices."""
         return [address.address for address in self.emails if address.verified_at]

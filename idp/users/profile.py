@@ -112,7 +112,7 @@ def verify_email(sub: str, email_id: int, *, actor: str | None = None) -> UserEm
     Raises NotFound; Conflict when it belongs to somebody else by now.
     """
     user = lock(sub)
-    email = _email(user, email_id)
+    email = email_of(user, email_id)
     if email.verified_at is None:
         with unique(sub, names=[email.canonical]):
             email.verified_at = clock.now()
@@ -124,7 +124,7 @@ def verify_email(sub: str, email_id: int, *, actor: str | None = None) -> UserEm
 def make_primary(sub: str, email_id: int, *, actor: str | None) -> UserEmail:
     """Make a verified address the primary one. Raises NotFound; Conflict while it is not verified."""
     user = lock(sub)
-    chosen = _email(user, email_id)
+    chosen = email_of(user, email_id)
     if chosen.verified_at is None:
         raise Conflict("Only a verified address can be the primary one.")
     if not chosen.is_primary:
@@ -141,7 +141,7 @@ def make_primary(sub: str, email_id: int, *, actor: str | None) -> UserEmail:
 def remove_email(sub: str, email_id: int, *, actor: str | None) -> User:
     """Remove an address. Raises NotFound; Conflict for the primary one while there are others."""
     user = lock(sub)
-    email = _email(user, email_id)
+    email = email_of(user, email_id)
     if email.is_primary and len(user.emails) > 1:
         raise Conflict("Make another address the primary one first.")
     _write(user, emails=[other for other in user.emails if other.id != email_id])
@@ -174,7 +174,8 @@ def _rewrite_login_names(user: User) -> None:
     db.session.flush()
 
 
-def _email(user: User, email_id: int) -> UserEmail:
+def email_of(user: User, email_id: int) -> UserEmail:
+    """Return one of a person's addresses. Raises NotFound."""
     for email in user.emails:
         if email.id == email_id:
             return email

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+
+from idp.db import committing
+from idp.joining import requests
 from tests.cli.conftest import Idp
 
 Answer = Callable[..., Any]
@@ -44,3 +48,17 @@ def test_an_import_invites_who_is_new_and_says_who_could_not_be(idp: Idp, answer
     done = answer("user", "import", str(file), "--invite")
     assert done["invited"] == {"noor": "invited", "odd": "This person has no e-mail address."}
     assert invited(answer) == [("noor", "waiting")]
+
+
+def test_requests_for_an_account_are_listed_and_decided(idp: Idp, answer: Answer, inside: Flask) -> None:
+    for number in range(2):
+        proof = requests.Proof(f"n{number}@example.org", f"n{number}@example.org")
+        with committing():
+            requests.ask(requests._issue(proof), proof, display_name=f"Number {number}", note="")
+    first, second = (one["public_id"] for one in answer("user", "requests")["requests"])
+    assert answer("user", "approve", first)["username"] == "n0@example.org"
+    assert invited(answer) == [("n0@example.org", "waiting")]
+    assert answer("user", "deny", second, "--reason", "Unknown here.")["status"] == "denied"
+    assert "decided this already" in idp("user", "deny", second, "--reason", "x", fails=1).stderr
+    assert "no such request" in idp("user", "approve", "nonsense", fails=1).stderr
+    assert "Nobody is waiting" in idp("user", "requests").stdout

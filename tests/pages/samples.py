@@ -65,6 +65,18 @@ WRONG = (
     "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
     "or choose a new password with “Forgot password?”."
 )
+SIGN_UP = {
+    "sent": False,
+    "email": "",
+    "error": None,
+    "retry_after_s": None,
+    "client": "",
+    "txn": "",
+    "app": None,
+    "domains": (),
+    "approval": True,
+}
+SIGN_UP_CONFIRM = {"address": USER.username, "display_name": "", "note": "", "approval": True, "error": None}
 INVITATION = {
     "name": USER.display_name,
     "address": USER.username,
@@ -258,6 +270,22 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "usable": False,
     },
     ("invitation_sent.html", "first"): {},
+    ("sign_up.html", "first"): SIGN_UP,
+    ("sign_up.html", "from"): {
+        **SIGN_UP,
+        "client": "c1",
+        "txn": "t" * 32,
+        "app": "Claims service",
+        "domains": ("clinic.example.org", "labs.example.org"),
+        "approval": False,
+    },
+    ("sign_up.html", "error"): {**SIGN_UP, "email": "maren@", "error": "This is not an e-mail address."},
+    ("sign_up.html", "sent"): {**SIGN_UP, "sent": True},
+    ("sign_up_confirm.html", "first"): SIGN_UP_CONFIRM,
+    ("sign_up_confirm.html", "at_once"): {**SIGN_UP_CONFIRM, "approval": False},
+    ("sign_up_confirm.html", "error"): {**SIGN_UP_CONFIRM, "error": "The name is missing."},
+    ("sign_up_dead.html", "error"): {},
+    ("sign_up_waiting.html", "first"): {},
     ("signed_out.html", "first"): {"client_name": None, "return_url": None, "frames": []},
     ("signed_out.html", "frames"): {
         "client_name": None,
