@@ -43,6 +43,7 @@ def purge() -> int:
     return (
         oauth.tokens.prune()
         + authn.trusted.prune()
+        + authn.recovery_case.expire_overdue()
         + oauth.backchannel.prune()
         + clients.registration_tokens.prune()
         + joining.prune()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, request
 
-from idp import web
-from idp.authn import password_policy, recovery
+from idp import limits, web
+from idp.authn import flow, password_policy, recovery, recovery_way, steps
+from idp.authn.assurance import Demand
 from idp.authn.factors import password
 from idp.authn.views import WAIT
 
@@ -13,6 +16,27 @@ pages = Blueprint("recover", __name__)
 
 COOKIE = "recovery"
 EMPTY = "Please fill in the field."
+
+
+CONTINUE = "/recover/continue"
+
+
+@pages.post("/recover/begin")
+@web.csrf_protected
+def begin() -> Response:
+    """Come from the sign-in page: keep where the person was going and the name that they typed, out of sight."""
+    limits.visit("recovery_way")
+    recovery_way.remember(flow.find(web.single("flow")), web.single("identifier").strip())
+    return web.see_other("/recover/username" if web.single("lost") == "username" else "/recover/password")
+
+
+@pages.get(CONTINUE)
+def go_on() -> Response:
+    """Lead back to the sign-in, towards what the person wanted in the first place."""
+    way = recovery_way.find()
+    if way is None:
+        return steps.begin(Demand(return_to="/"))
+    return steps.begin(replace(way.demand, login_hint=way.identifier or way.demand.login_hint))
 
 
 @pages.route("/recover/password", methods=["GET", "POST"])
@@ -71,7 +95,8 @@ def new_password() -> Response:
 @pages.get("/recover/password/done")
 def done() -> Response:
     """Say that it worked, with a link to sign in: recovery itself signs nobody in."""
-    return web.page("recover_done.html")
+    way = recovery_way.find()
+    return web.page("recover_done.html", back_url=CONTINUE, client_name=way.demand.client_name if way else None)
 
 
 def _without_token(raw_token: str) -> Response:
@@ -81,16 +106,26 @@ def _without_token(raw_token: str) -> Response:
 
 
 def _asked(template: str, *, sent: bool) -> Response:
-    return web.page(template, sent=sent, error=None)
+    way = recovery_way.find()
+    return web.page(
+        template,
+        sent=sent,
+        error=None,
+        identifier=way.identifier if way else "",
+        back_url=CONTINUE,
+        client_name=way.demand.client_name if way else None,
+        minutes=recovery.TOKEN_S // 60,
+    )
 
 
 def _refused(template: str, identifier: str) -> Response | None:
     """Return the page that says what is in the way: an empty field, or a wait; None when nothing is."""
     if not identifier:
-        return web.page(template, 400, sent=False, error=EMPTY)
+        return web.page(template, 400, sent=False, error=EMPTY, back_url=CONTINUE, minutes=recovery.TOKEN_S // 60)
     verdict = recovery.attempt()
     if verdict.allowed:
         return None
-    response = web.page(template, 429, sent=False, error=WAIT, retry_after_s=verdict.retry_after_s)
+    values = {"identifier": identifier, "back_url": CONTINUE, "minutes": recovery.TOKEN_S // 60}
+    response = web.page(template, 429, sent=False, error=WAIT, retry_after_s=verdict.retry_after_s, **values)
     response.headers["Retry-After"] = str(verdict.retry_after_s)
     return response

@@ -20,6 +20,7 @@ EXPECTED = {
     "user create", "user list", "user show", "user disable", "user enable", "user import", "user password",
     "client create", "client list", "client show", "client rotate-secret", "client delete",
     "keys list", "keys rotate", "keys withdraw",
+    "recovery list", "recovery show", "recovery open", "recovery approve", "recovery deny", "recovery stop", "recovery issue",
     "audit tail", "audit verify", "audit export", "audit seal", "audit public-keys",
     "policy show", "policy check", "report passwords", "passwords corpus build",
     "config check", "config show", "config example", "config secrets",

@@ -1,4 +1,5 @@
-// Every page: a form is sent once (a second click would spend a one-time code twice), and times speak the reader's zone.
+// Every page: a form is sent once (a second click would spend a one-time code twice) and may take along what was typed in another;
+// times speak the reader's zone.
 "use strict";
 
 document.addEventListener("submit", (event) => {
@@ -9,6 +10,7 @@ document.addEventListener("submit", (event) => {
     return;
   }
   form.dataset.sent = "yes";
+  for (const copy of form.querySelectorAll("[data-mirrors]")) copy.value = document.getElementById(copy.dataset.mirrors).value;
   if (event.submitter) event.submitter.setAttribute("aria-busy", "true");
 });
 
