@@ -108,6 +108,15 @@ def verify(found: Unverified, keys: Sequence[Mapping[str, Any]], *, algs: Sequen
         raise BadSignature("the signature is not by a key registered for it")
 
 
+def is_signed_with(raw: str, key: Any, *, alg: str) -> bool:
+    """Say whether this imported key made the signature, with this algorithm and no other."""
+    try:
+        jws.deserialize_compact(raw, key, registry=_Only(algorithms=[alg]))
+    except (JoseError, ValueError, TypeError):
+        return False
+    return True
+
+
 def verify_hmac(found: Unverified, secrets: Sequence[bytes]) -> None:
     """Check an HS256 signature with one of these secrets. Raises BadSignature."""
     if found.header["alg"] != "HS256":
@@ -190,10 +199,10 @@ def _fits(key: Mapping[str, Any], alg: str, kid: str | None) -> bool:
 
 def _is_signed_by(raw: str, jwk: str, alg: str) -> bool:
     try:
-        jws.deserialize_compact(raw, _import(jwk), registry=_Only(algorithms=[alg]))
+        key = _import(jwk)
     except (JoseError, ValueError, TypeError):
         return False
-    return True
+    return is_signed_with(raw, key, alg=alg)
 
 
 @lru_cache(maxsize=2048)

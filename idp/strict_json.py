@@ -28,7 +28,7 @@ def loads(raw: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
 
 def is_text(value: str) -> bool:
     """Say whether a text can be written as UTF-8: half a surrogate pair cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _check(value: Any, levels: int) -> None:

@@ -9,17 +9,10 @@ import pytest
 from idp import clients, clock, outbound
 from idp.clients import InvalidMetadata
 from tests.conftest import in_threads
+from tests.oauth.asserting import MACHINE, ask, assertion, db_url, machine, rejected
 from tests.oauth.signing import drip, jwks, key, proof, publishing
-from tests.oauth.test_client_assertions import (
-    MACHINE,
-    ask,  # noqa: F401 — a fixture
-    assertion,
-    db_url,  # noqa: F401 — a fixture
-    machine,  # noqa: F401 — a fixture
-    rejected,
-)
 
-# ruff: noqa: F811 — fixtures that are named by tests
+__all__ = ["ask", "db_url", "machine"]
 
 
 # --- registration (attack 52) -------------------------------------------------------------------------------------
