@@ -27,6 +27,7 @@ class Policy:
     idle_s: int
     absolute_s: int
     trusted_device_s: int
+    four_eyes: bool  # a second person approves when the help desk lets them back in
     password: password_policy.Policy
 
     @property
@@ -62,6 +63,7 @@ def _of_table(table: RolePolicy, config: Settings) -> Policy:
         idle_s=table.idle_s or config.sessions.idle_s,
         absolute_s=table.absolute_s or config.sessions.absolute_s,
         trusted_device_s=_either(table.trusted_device_s, general_s) if min_acr == assurance.ONE_FACTOR else 0,
+        four_eyes=config.recovery.four_eyes if table.four_eyes is None else table.four_eyes,
         password=password_policy.policy_of(_with_passwords(config, table), second_factor=second),
     )
 
@@ -86,8 +88,14 @@ def _stricter(one: Policy, other: Policy) -> Policy:
         idle_s=min(one.idle_s, other.idle_s),
         absolute_s=min(one.absolute_s, other.absolute_s),
         trusted_device_s=min(one.trusted_device_s, other.trusted_device_s),
+        four_eyes=one.four_eyes or other.four_eyes,
         password=password_policy.stricter(one.password, other.password),
     )
+
+
+def offers(factor: str) -> bool:
+    """Say whether anybody here may use a factor: whoever is not known yet is offered what somebody may use."""
+    return any(factor in judged.factors for _, judged in tables(settings()))
 
 
 def tables(config: Settings) -> Iterator[tuple[tuple[str, ...], Policy]]:

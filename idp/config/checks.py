@@ -61,6 +61,7 @@ def problems_anywhere(built: Settings) -> Iterator[tuple[str, str, str]]:
     yield from _problems_of_lifetimes(built)
     yield from _problems_of_trust(built)
     yield from _problems_of_policies(built)
+    yield from _problems_of_passkeys(built)
     if strangers := sorted(set(built.accounts.own_fields) - _OWN_FIELDS):
         yield "accounts", "own_fields", f"{strangers[0]} is not one of {', '.join(sorted(_OWN_FIELDS))}"
     if set(built.registration.roles) & _STAFF:
@@ -143,6 +144,28 @@ def _problems_of_factors(section: str, key: str, allowed: tuple[str, ...], acr: 
         yield section, key, f"must name some of {', '.join(FACTOR_NAMES)}"
     elif acr == "urn:idp:acr:phr" and "passkey" not in allowed:
         yield section, key, "must hold passkey where min_acr is urn:idp:acr:phr: nothing else reaches it"
+
+
+_AAGUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def _problems_of_passkeys(built: Settings) -> Iterator[tuple[str, str, str]]:
+    factors = built.factors
+    if not all(_AAGUID.fullmatch(aaguid) for aaguid in factors.passkey_aaguids):
+        yield "factors", "passkey_aaguids", 'must hold AAGUIDs such as "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4"'
+    if factors.passkey_aaguids and not factors.passkey_attestation_roots:
+        yield "factors", "passkey_aaguids", "needs passkey_attestation_roots: without it a model is only a claim"
+    for file in factors.passkey_attestation_roots:
+        if not Path(file).is_file():
+            yield "factors", "passkey_attestation_roots", f"{file} is not there or cannot be read"
+    for origin in factors.passkey_related_origins:
+        parts = urlsplit(origin)
+        if parts.scheme != "https" or not parts.hostname or origin != f"https://{parts.netloc}":
+            yield (
+                "factors",
+                "passkey_related_origins",
+                f"{origin!r} must be an origin such as https://login.example.com",
+            )
 
 
 def _problems_of_statement_issuers(built: Settings) -> Iterator[tuple[str, str, str]]:

@@ -123,6 +123,11 @@ class Browser:
         self.open().give_password(username)
         return self.post(code=code or code_of(secret)) if secret else self
 
+    def choose_app(self) -> Browser:
+        """Take the authenticator app where a passkey is offered too."""
+        assert self.place == "/enrol", self.path
+        return self.get(f"/enrol/totp?flow={self.flow_id}")
+
     @property
     def secret(self) -> str:
         """The value of the session cookie."""

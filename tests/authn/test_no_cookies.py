@@ -24,7 +24,7 @@ def test_it_can_go_on_as_soon_as_it_keeps_them(app: Flask) -> None:
     forgetful = app.test_client(use_cookies=False)
     here = browser(app).get(forgetful.get("/login").headers["Location"])
     assert here.answer.status_code == 400
-    assert here.get("/").give_password().place == "/enrol/totp"
+    assert here.get("/").give_password().place == "/enrol"
 
 
 def test_a_kept_address_of_an_old_flow_leads_to_a_new_one(app: Flask) -> None:

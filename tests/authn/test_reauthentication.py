@@ -102,7 +102,7 @@ def test_attack_104_an_old_session_alone_enrols_nothing(make_app, sqlite_url: st
         here = browser(app).open().give_password()
         travel(600)
         assert here.get("/t/demand").place == "/login", "the password again, before an app is bound"
-        assert here.give_password().place == "/enrol/totp"
+        assert here.give_password().place == "/enrol"
 
 
 def test_select_account_asks_whether_to_go_on_as_the_same_person(app: Flask, user: User) -> None:
@@ -145,7 +145,7 @@ def test_attack_104_a_first_app_needs_it_too(make_app, sqlite_url: str, travel) 
         travel(61)
         assert here.get("/t/demand").place == "/login"
         travel(61)
-        assert here.give_password().get(here.path).place == "/enrol/totp", "the same flow may take its time"
+        assert here.give_password().get(here.path).place == "/enrol", "the same flow may take its time"
 
 
 def test_c15_an_errand_needs_a_proof_of_the_last_minutes(app: Flask, user: User, travel) -> None:
@@ -199,7 +199,12 @@ def test_attack_96_the_present_password_is_not_guessed_there(app: Flask, user: U
 
 
 @pytest.mark.parametrize(
-    ("errand", "place"), [("recovery_codes", "/enrol/recovery-codes"), ("enrol_totp", "/enrol/totp")]
+    ("errand", "place"),
+    [
+        ("recovery_codes", "/enrol/recovery-codes"),
+        ("enrol_totp", "/enrol/totp"),
+        ("enrol_passkey", "/enrol/passkey"),
+    ],
 )
 def test_attack_104_new_factors_need_a_proof_of_the_last_minute(
     app: Flask, user: User, travel, errand: str, place: str

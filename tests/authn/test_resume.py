@@ -34,7 +34,7 @@ def test_who_has_just_chosen_a_password_goes_on_to_the_second_factor(app: Flask)
 def test_attack_104_without_leave_a_lost_factor_is_not_replaced(app: Flask) -> None:
     user = make_person(secret=SECRET)
     disable_app(user)
-    assert resumed(app, user, methods=("pwd",)).place == "/login/blocked"
+    assert resumed(app, user, methods=("pwd",)).place == "/recover/factor"
 
 
 def test_with_leave_it_is(app: Flask) -> None:
@@ -51,7 +51,7 @@ def test_leave_is_not_handed_to_another_person_in_the_same_flow(app: Flask) -> N
     here = resumed(app, user, methods=("pwd",), may_bind=True)
     here.get(f"/login/password?flow={here.flow_id}")
     here.post(f"/login/password?flow={here.flow_id}", identifier="bob", password=PASSWORD)
-    assert here.place == "/login/blocked"
+    assert here.place == "/recover/factor"
 
 
 def test_a_password_that_changes_meanwhile_ends_it(app: Flask) -> None:

@@ -86,7 +86,8 @@ def test_the_pages_allow_the_redirects_after_them_to_reach_the_application(app: 
 def test_first_sign_in_enrols_an_app_and_hands_out_codes(app: Flask, audit_trail) -> None:
     user = make_person()
     here = browser(app).get("/t/demand").give_password()
-    assert here.place == "/enrol/totp"
+    assert here.answer.text.index("Passkey") < here.answer.text.index("Authenticator app"), "N-13"
+    here.choose_app()
     secret = "".join(re.findall(r"<span>([A-Z2-7]{4})</span>", here.answer.text))
     assert len(secret) == 32 and here.get(here.path).answer.text.count(secret[:4]), "a reloaded page shows the same key"
     assert here.post(code="000000").answer.status_code == 401
@@ -116,7 +117,7 @@ def test_whoever_comes_in_with_a_code_and_has_no_app_left_binds_one(app: Flask) 
     here = browser(app).get("/t/demand")
     codes = make_codes(user)
     here.give_password().post(code=codes[0])
-    assert here.place == "/enrol/totp"
+    assert here.place == "/enrol"
 
 
 def test_attack_104_a_password_alone_never_replaces_a_second_factor(app: Flask, audit_trail) -> None:
@@ -257,14 +258,24 @@ def test_attack_98_no_step_can_be_skipped(app: Flask) -> None:
     for path in (
         "/login/totp",
         "/login/recovery_code",
+        "/login/passkey",
+        "/enrol",
         "/enrol/totp",
+        "/enrol/passkey",
         "/enrol/recovery-codes",
         "/password/change",
         "/login/blocked",
     ):
         assert browser_like(here).get(f"{path}?flow={fresh}").place == "/login", path
     here.give_password()
-    for path in ("/enrol/totp", "/enrol/recovery-codes", "/password/change", "/login/blocked"):
+    for path in (
+        "/enrol",
+        "/enrol/totp",
+        "/enrol/passkey",
+        "/enrol/recovery-codes",
+        "/password/change",
+        "/login/blocked",
+    ):
         assert browser_like(here).get(f"{path}?flow={here.flow_id}").place == "/login/totp", path
     assert here.get("/").place != "/" or "Sign in" in here.answer.text
     assert here.secret == ""

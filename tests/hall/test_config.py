@@ -8,6 +8,7 @@ from idp import config
 from tests.conftest import fresh_key
 
 SECRETS = f'[secrets]\nsealing_keys = ["{fresh_key("k1")}"]\npeppers = ["{fresh_key("p1")}"]\n'
+AAGUID = "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4"
 GOOD = '[server]\nissuer = "https://login.example.org"\n' + SECRETS
 
 
@@ -53,6 +54,11 @@ def test_a_minimal_production_file_is_accepted_and_frozen(tmp_path: Path) -> Non
         (GOOD + '[[policies]]\nroles = ["a"]\nhistory = 6\n', 8, "at most 5"),
         (GOOD + '[[policies]]\nroles = ["a"]\nmin_length = 7\n', 8, "must be at least 8"),
         (GOOD + '[factors]\nallowed = ["totp"]\nmin_acr = "urn:idp:acr:phr"\n', 7, "must hold passkey"),
+        (GOOD + '[factors]\npasskey_aaguids = ["yubikey"]\n', 7, "must hold AAGUIDs"),
+        (GOOD + f'[factors]\npasskey_aaguids = ["{AAGUID}"]\n', 7, "without it a model is only a claim"),
+        (GOOD + '[factors]\npasskey_attestation_roots = ["/nowhere.pem"]\n', 7, "is not there"),
+        (GOOD + '[factors]\npasskey_related_origins = ["https://a.example.org/x"]\n', 7, "must be an origin"),
+        (GOOD + '[factors]\npasskey_count_regression = "ignore"\n', 7, 'must be one of "refuse", "report"'),
         (GOOD + "[oauth]\ncode_s = 120\n", 7, "at most 60"),
         (GOOD + '[oauth]\nsigning_algs = ["ES256"]\n', 7, "include RS256"),
         (GOOD + '[outbound]\nallowed_networks = ["8.8.8.0/24"]\n', 7, "must be a private network"),

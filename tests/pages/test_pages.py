@@ -35,6 +35,8 @@ POSTS = [
     ("login.html", "/login/password?flow=f1"),
     ("select_account.html", "/login/account?flow=f1"),
     ("factor_totp.html", "/login/totp?flow=f1"),
+    ("factor_passkey.html", "/login/passkey?flow=f1"),
+    ("enrol_passkey.html", "/enrol/passkey?flow=f1"),
     ("factor_recovery_code.html", "/login/recovery_code?flow=f1"),
     ("enrol_totp.html", "/enrol/totp?flow=f1"),
     ("recovery_codes.html", "/enrol/recovery-codes?flow=f1"),
@@ -79,6 +81,16 @@ def test_w2_autocomplete_tokens(render: Render, template: str, name: str, token:
 @pytest.mark.parametrize(("template", "action"), POSTS)
 def test_a_form_posts_to_the_address_of_its_page(render: Render, template: str, action: str) -> None:
     assert render(template, "first").all("form")[0]["action"] == action
+
+
+def test_a_passkey_has_a_form_of_its_own_that_only_a_script_can_send(render: Render) -> None:
+    page = render("login.html", "first")
+    form = page.all("form")[1]
+    assert (
+        form["action"] == "/login/passkey/sign-in?flow=f1" and form["data-options"] == "/login/passkey/options?flow=f1"
+    )
+    assert [e for e in page.elements if e.has("data-passkey-start")][0].has("hidden")
+    assert len(render("login.html", "no_passkeys").all("form")) == 1
 
 
 @pytest.mark.parametrize("template", ["login.html", "factor_totp.html", "enrol_totp.html", "select_account.html"])

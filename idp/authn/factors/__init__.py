@@ -3,6 +3,7 @@
 base.py            the shape of a factor and of an authenticator; the one place where an attempt is limited, judged, written down
 password.py        something known; the first step of every sign-in
 totp.py            codes of an authenticator app (RFC 6238)
+passkey.py         WebAuthn credentials; with user verification, both factors at once
 recovery_code.py   single-use codes that the person wrote down
 
 FACTORS are the second factors, in the order in which they are offered. A new one is a file, a line here, two templates, a migration.
@@ -13,13 +14,13 @@ from __future__ import annotations
 
 from idp import users
 from idp.authn import assurance, notices, policy
-from idp.authn.factors import recovery_code, totp
+from idp.authn.factors import passkey, recovery_code, totp
 from idp.authn.factors.base import Authenticator, Factor
 from idp.errors import Conflict
 from idp.language import marked
 from idp.users import User
 
-FACTORS: tuple[Factor, ...] = (totp, recovery_code)
+FACTORS: tuple[Factor, ...] = (passkey, totp, recovery_code)
 
 
 def find(name: str) -> Factor | None:

@@ -36,7 +36,9 @@ class Authenticator:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The proof is good; it has been spent where it can be spent."""
+    """The proof is good; it has been spent where it can be spent. `amr` tells what it proved, where that is not always the same."""
+
+    amr: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,5 +100,6 @@ def attempt(factor: Factor, user: User, form: Mapping[str, str]) -> Outcome:
         )
         return outcome
     limits.clear(scope, account=user.sub, known_device=device.is_known(user.sub))
-    audit.record(audit.Event.FACTOR_VERIFIED, subject=user.sub, actor=user.sub, amr=factor.amr, factor=factor.name)
-    return outcome
+    proved = outcome.amr or factor.amr
+    audit.record(audit.Event.FACTOR_VERIFIED, subject=user.sub, actor=user.sub, amr=proved, factor=factor.name)
+    return Accepted(proved)

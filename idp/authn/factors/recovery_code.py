@@ -54,7 +54,7 @@ def issue(user: User, *, beside_old: bool = False) -> list[str]:
     `beside_old`: what is left of the old set stays good until `settle`. Who has just spent a code may have lost everything else: if
     their browser dies before they saved the new codes, the old list must still let them in.
     """
-    raw_codes = [_fresh() for _ in range(settings().factors.recovery_codes)]
+    raw_codes = [fresh() for _ in range(settings().factors.recovery_codes)]
     now = clock.now()
     if not beside_old:
         db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
@@ -144,7 +144,8 @@ def remove(user: User, public_id: str, *, actor: str | None, reason: str | None 
     return True
 
 
-def _fresh() -> str:
+def fresh() -> str:
+    """Return a new code of 65 random bits (C-30), in groups that can be read out."""
     letters = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     return f"{letters[:5]}-{letters[5:10]}-{letters[10:]}"
 
