@@ -8,6 +8,8 @@ sessions.py  where they are signed in
 apps.py      what applications may do
 activity.py  what happened
 data.py      everything we hold, as a file
+session_end.py  how long the session lasts: the warning before its end, and staying
+workstation.py  lock a shared workstation, or switch the person
 told.py      the record in the words of whom it is about
 words.py     facts in the words that people use
 
@@ -18,15 +20,26 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.account import activity, apps, data, emails, home, profile
+from idp.account import activity, apps, data, emails, home, profile, session_end, workstation
 from idp.account import sessions as where
 from idp.account.frame import pages
 
 __all__ = ["install"]
 
-_PAGES = (home, profile, emails, where, apps, activity, data)  # importing them hangs their views on the blueprint
+_PAGES = (
+    home,
+    profile,
+    emails,
+    where,
+    apps,
+    activity,
+    data,
+    session_end,
+    workstation,
+)  # importing them hangs their views on the blueprint
 
 
 def install(app: Flask) -> None:
     """Hang the pages of one's own account on the application."""
     app.register_blueprint(pages)
+    app.jinja_env.globals["account_frame"] = session_end.frame

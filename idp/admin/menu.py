@@ -46,6 +46,13 @@ STATIONS = (
         lazy_gettext("Strangers who want to come in."),
         frozenset({"administrator"}),
     ),
+    Station(
+        "workstation",
+        "/admin/workstation",
+        lazy_gettext("Shared workstation"),
+        lazy_gettext("Make this browser one that many people share."),
+        frozenset({"administrator"}),
+    ),
 )
 
 

@@ -16,12 +16,12 @@ from idp.audit.checkpoints import public_keys
 from idp.audit.events import FAILURE, SUCCESS, Event
 from idp.audit.export import Export, export, verify_export
 from idp.audit.seal import seal
-from idp.audit.search import Entry, Page, Query, follow, search, tail
+from idp.audit.search import Entry, Page, Query, follow, has_happened, search, tail
 from idp.audit.text import SecretRefused
 from idp.audit.trail import record
 from idp.audit.verify import Report, verify, verify_tail
 
 __all__ = [
     "FAILURE", "SUCCESS", "Entry", "Event", "Export", "Page", "Query", "Report", "SecretRefused", "export", "follow",
-    "public_keys", "record", "seal", "search", "tail", "verify", "verify_export", "verify_tail",
+    "has_happened", "public_keys", "record", "seal", "search", "tail", "verify", "verify_export", "verify_tail",
 ]  # fmt: skip

@@ -247,15 +247,27 @@ class Event(StrEnum):
     # --- signing in and out
     LOGIN_FAILED = "login.failed", 300201, "A sign-in failed.", FAILURE
     LOGIN_STARTED = "login.started", 300206, "A sign-in began."
+    SPRAY_SUSPECTED = (
+        "limit.spray_suspected",
+        300299,
+        "One password was tried on many accounts, or unusually many accounts failed.",
+        FAILURE,
+        True,
+    )
     LOGIN_SUCCEEDED = "login.succeeded", 300201, "A person signed in."
     LOGOUT_DELIVERED = "logout.delivered", 300202, "An application was told that a session ended."
     LOGOUT_FAILED = "logout.failed", 300202, "An application could not be told that a session ended.", FAILURE
     LOGOUT_REQUESTED = "logout.requested", 300202, "A person or an application asked to sign out."
     SESSION_ENDED = "session.ended", 300202, "A session ended."
+    SESSION_LOCKED = "session.locked", 300202, "A person locked a shared workstation; the session waits for them."
     SESSION_PRESENTED = "session.presented", 300204, "A session opened another application without a new sign-in."
     SESSION_RENEWED = "session.renewed", 300201, "A session was renewed after a stronger or fresh proof."
     SESSION_STARTED = "session.started", 300201, "A session began."
     STEP_UP_REQUIRED = "step_up.required", 300206, "An application demanded a stronger or fresher proof."
+
+    # --- shared workstations
+    WORKSTATION_MARKED = "workstation.marked", 300401, "A browser was made a shared workstation."
+    WORKSTATION_UNMARKED = "workstation.unmarked", 300404, "A browser stopped being a shared workstation."
 
     # --- tokens
     REFRESH_TOKEN_REUSED = "token.refresh_reused", 300205, "A replaced refresh token came back.", FAILURE, True

@@ -17,6 +17,7 @@ from idp.audit.chain import EVENTS
 from idp.audit.checkpoints import reading
 from idp.audit.events import Event
 from idp.audit.seal import seal
+from idp.db import db
 from idp.errors import BadInput
 
 PAGE_MAX = 500
@@ -125,6 +126,12 @@ def search(query: Query | None = None, *, before: int | None = None, limit: int 
         rows = connection.execute(wanted).mappings().all()
     entries = tuple(entry(row) for row in rows[:limit])
     return Page(entries, entries[-1].id if len(rows) > limit else None)
+
+
+def has_happened(event: Event, *, subject: str) -> bool:
+    """Say whether this has ever been written down of a person; asked in the caller's transaction, on its connection."""
+    found = select(EVENTS.c.id).where(EVENTS.c.subject == subject, EVENTS.c.event == event.value).limit(1)
+    return db.session.connection().execute(found).first() is not None
 
 
 def tail(query: Query | None = None, *, after_seq: int | None = None, limit: int = 20) -> list[Entry]:

@@ -10,10 +10,16 @@ identify.py        the first step: name and password
 factors/           second factors, each whole in its file; FACTORS is the list
 guard.py           login_required, require_recent, require_acr for views of other rooms
 recovery.py        getting back in: forgotten password, forgotten username
+recovery_way.py    where somebody was going when they turned to «Forgot password?»
+recovery_factor.py a lost second step: recovery code, or the help desk's temporary code
+recovery_case.py recovery_desk.py recovery_temporary.py     help-desk recovery: the cases, who may do what, the code
+recovery_review.py after a recovery: what was added lately, and was it you?
 device.py          known devices, so that strangers cannot lock a person out
 trusted.py         trusted devices, which skip the second factor for a while (off by default)
+new_device.py      a sign-in in a new browser is told to its person
+workstation.py     browsers that many people share: nobody is remembered there
 notices.py         mails about what happened to an account
-views.py enrol_views.py recovery_views.py     pages
+views.py enrol_views.py passkey_views.py change_views.py policy_views.py recovery_views.py recovery_factor_views.py     pages
 """
 
 from __future__ import annotations
@@ -21,7 +27,19 @@ from __future__ import annotations
 from flask import Flask
 
 from idp import sessions, web
-from idp.authn import enrol_views, forgery, guard, recovery_views, trusted, views
+from idp.authn import (
+    change_views,
+    enrol_views,
+    forgery,
+    guard,
+    passkey_views,
+    policy_views,
+    recovery_factor_views,
+    recovery_views,
+    trusted,
+    views,
+    workstation,
+)
 from idp.authn.assurance import LEVELS, ONE_FACTOR, PHISHING_RESISTANT, SUPPORTED, TWO_FACTORS, Demand, satisfied
 from idp.authn.steps import begin as demand
 
@@ -37,12 +55,22 @@ __all__ = [
     "install",
     "satisfied",
     "trusted",
+    "workstation",
 ]
 
 
 def install(app: Flask) -> None:
     """Hang the pages of signing in on the application."""
-    for blueprint in (views.pages, enrol_views.pages, recovery_views.pages):
+    for blueprint in (
+        views.pages,
+        enrol_views.pages,
+        change_views.pages,
+        passkey_views.pages,
+        policy_views.pages,
+        recovery_views.pages,
+        recovery_factor_views.pages,
+    ):
         app.register_blueprint(blueprint)
     web.form_refused.connect(forgery.write_down)
     sessions.all_ended.connect(trusted.on_all_sessions_ended)
+    workstation.install(app)

@@ -12,6 +12,7 @@ import re
 from flask import Response, after_this_request
 
 from idp import clock, crypto, web
+from idp.authn import workstation
 
 COOKIE = "device"
 LIFETIME_S = 365 * 86400
@@ -21,12 +22,14 @@ _ENTRY = re.compile(r"[A-Za-z0-9_-]{16}\.\d{10}\.[A-Za-z0-9_-]{43}")
 
 
 def is_known(sub: str) -> bool:
-    """Say whether this person has completed a sign-in in this browser within a year."""
-    return any(_belongs(entry, sub) for entry in _entries())
+    """Say whether this person has completed a sign-in in this browser within a year; never on a shared workstation."""
+    return not workstation.is_shared() and any(_belongs(entry, sub) for entry in _entries())
 
 
 def remember(sub: str) -> None:
-    """Note with the answer that this person has signed in here."""
+    """Note with the answer that this person has signed in here; a shared workstation remembers nobody."""
+    if workstation.is_shared():
+        return
     others = [entry for entry in _entries() if not _belongs(entry, sub)]
     nonce, issued_at = crypto.random_token(12), str(clock.epoch())
     ours = f"{nonce}.{issued_at}.{crypto.mac('known-device', f'{sub}|{nonce}|{issued_at}')}"

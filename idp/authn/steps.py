@@ -8,15 +8,27 @@ from enum import StrEnum
 from flask import Response
 
 from idp import audit, clock, sessions, users, web
-from idp.authn import assurance, device, factors, flow, policy, trusted
+from idp.authn import (
+    assurance,
+    device,
+    factors,
+    flow,
+    new_device,
+    policy,
+    recovery_case,
+    recovery_review,
+    trusted,
+    workstation,
+)
 from idp.authn.assurance import PHISHING_RESISTANT, Demand
-from idp.authn.factors import FACTORS, password, recovery_code, totp
+from idp.authn.factors import FACTORS, passkey, password, recovery_code, totp
 from idp.authn.flow import LoginFlow
 from idp.db import db
 from idp.language import lazy_gettext
 from idp.users import User
 
-PASSKEY = "passkey"  # the one factor that reaches PHISHING_RESISTANT
+PASSKEY = passkey.name  # the one factor that reaches PHISHING_RESISTANT
+PASSWORD_LATER = "password_later"  # an errand that is done: the person was told, and keeps the password for now
 FIRST = "first"  # in the address of a flow that was begun for a browser without our cookie
 STARTED_OVER = lazy_gettext("Something about your account has changed. Please sign in again.")
 
@@ -30,6 +42,7 @@ class Step(StrEnum):
     ENROL = "/enrol"
     CODES = "/enrol/recovery-codes"
     CHANGE = "/password/change"
+    REVIEW = "/recover/review"
     FINISH = "/login/finish"
 
 
@@ -44,6 +57,8 @@ class Standing:
     may_enrol: tuple[str, ...] = ("passkey", "totp")  # names of the factors that the policy lets them bind
     ever_bound: bool = False  # had a second factor once; a password alone does not replace it
     must_change: bool = False
+    should_change: bool = False  # the password falls short of newer rules; it may stay for now
+    review: bool = False  # has recovered, and not yet looked through what was added lately
     trusted: bool = False  # this browser may skip the second factor, where nothing more is demanded
 
 
@@ -57,20 +72,22 @@ def next_step(found: LoginFlow, standing: Standing) -> Step:
     if found.sub is None or not assurance.has_first(found.methods):
         return Step.PASSWORD
     if _owes_second(found, standing) and not (assurance.has_second(found.methods) or leans_on_trust(found, standing)):
+        if found.may_bind:
+            return Step.ENROL
         if standing.second:
             return Step.SECOND
-        return Step.ENROL if found.may_bind or not standing.ever_bound else Step.BLOCKED
+        return Step.BLOCKED if standing.ever_bound else Step.ENROL
     if _owes_passkey(found, standing):
-        if PASSKEY in standing.second:
+        if PASSKEY in standing.second and not found.may_bind:
             return Step.SECOND
         return Step.ENROL if PASSKEY in standing.may_enrol else Step.BLOCKED
     if (_owes_second(found, standing) and not standing.lasting) or _enrolment_errands(found, standing):
         return Step.ENROL
     if found.sealed_codes or _owes(found, "recovery_codes") or _spent_a_code(found):
         return Step.CODES
-    if (standing.must_change and "pwd" in found.methods) or _owes(found, "password_change"):
+    if (standing.must_change and "pwd" in found.methods) or _owes(found, "password_change") or may_wait(found, standing):
         return Step.CHANGE
-    return Step.FINISH
+    return Step.REVIEW if standing.review else Step.FINISH
 
 
 def enrolments(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
@@ -78,6 +95,12 @@ def enrolments(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
     if _owes_passkey(found, standing):
         return (PASSKEY,)
     return _enrolment_errands(found, standing) or standing.may_enrol
+
+
+def may_wait(found: LoginFlow, standing: Standing) -> bool:
+    """Say whether a new password is asked for, and may still be put off: once in each sign-in with it. Pure."""
+    asked = standing.should_change and not standing.must_change and not _owes(found, "password_change")
+    return asked and "pwd" in found.methods and found.is_fresh and PASSWORD_LATER not in found.errands
 
 
 def leans_on_trust(found: LoginFlow, standing: Standing) -> bool:
@@ -153,8 +176,10 @@ def standing_of(user: User) -> Standing:
         second=tuple(factor.name for factor in (allowed if lasting else enrolled)),
         lasting=lasting,
         may_enrol=tuple(factor.name for factor in FACTORS if factor.lasting and factor.name in owed.factors),
-        ever_bound=any(factor.bound(user) for factor in FACTORS),
+        ever_bound=any(factor.bound(user) for factor in FACTORS) or recovery_case.was_helped(user),
+        review=recovery_review.owed(user),
         must_change=password.must_change(user),
+        should_change=password.should_change(user),
         trusted=trusted.find(user) is not None,
     )
 
@@ -219,17 +244,21 @@ def finish(found: LoginFlow) -> Response:
 def _sign_in(user: User, found: LoginFlow, trust: trusted.TrustedDevice | None) -> None:
     amr = assurance.amr_of([found.methods])
     acr, auth_time = assurance.acr_of(amr), found.auth_time or (trust.proved_at if trust else clock.now())
-    before = sessions.current()
+    before = sessions.current() or sessions.locked()
     session = None
     if before and before.sub == user.sub:
         session = sessions.renew(before, acr=acr, amr=amr, auth_time=auth_time)
     if session is None:
         owed = policy.of(user)
+        idle_s = workstation.idle_s(owed.idle_s)
         session = sessions.start(
-            user.sub, acr=acr, amr=amr, auth_time=auth_time, idle_s=owed.idle_s, absolute_s=owed.absolute_s
+            user.sub, acr=acr, amr=amr, auth_time=auth_time, idle_s=idle_s, absolute_s=owed.absolute_s
         )
     if found.is_fresh or (before and before.acr != acr):
         more = {"deviation": "trusted_device", "device": trust.public_id} if trust else {}
+        if found.is_fresh and new_device.is_new(user):
+            more["new_device"] = "yes"
+            new_device.tell(user)
         audit.record(
             audit.Event.LOGIN_SUCCEEDED, subject=user.sub, actor=user.sub, sid=session.sid, acr=acr, amr=amr,
             factors=list(found.factors), **more,

@@ -21,7 +21,7 @@ from sqlalchemy import ForeignKey, String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto, users, web
-from idp.authn import assurance, factors, notices, policy
+from idp.authn import assurance, factors, notices, policy, workstation
 from idp.authn.assurance import Demand
 from idp.authn.factors import password
 from idp.db import UtcDateTime, db
@@ -52,8 +52,8 @@ class TrustedDevice(db.Model):  # type: ignore[name-defined,misc]
 
 
 def offered_s(user: User) -> int:
-    """Return for how many seconds this person may trust a browser; 0: not at all."""
-    return policy.of(user).trusted_device_s
+    """Return for how many seconds this person may trust a browser; 0: not at all, as on a shared workstation."""
+    return 0 if workstation.is_shared() else policy.of(user).trusted_device_s
 
 
 def counts(demand: Demand) -> bool:

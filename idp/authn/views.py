@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from idp import audit, sessions, users, web
-from idp.authn import assurance, browsers, flow, password_policy, steps, trusted
+from idp.authn import assurance, browsers, flow, password_policy, policy, steps, trusted, why, workstation
 from idp.authn.assurance import Demand
 from idp.authn.factors import FACTORS, base, find, password
 from idp.authn.factors.base import Factor, Refused
@@ -18,6 +18,7 @@ from idp.authn.steps import Step
 from idp.errors import Forbidden, NotFound
 from idp.language import Later, lazy_gettext
 from idp.sessions import SsoSession
+from idp.users import User
 
 pages = Blueprint("authn", __name__)
 
@@ -26,12 +27,9 @@ WRONG = lazy_gettext(
     "or choose a new password with “Forgot password?”."
 )
 WRONG_CODE = lazy_gettext("This code is not right, or it was used before.")
+WRONG_PASSKEY = lazy_gettext("That passkey did not work here. Try again, or use another way to sign in.")
 WAIT = lazy_gettext("There were too many attempts.")
 EXPIRED = lazy_gettext("The sign-in page was open for too long, or belongs to another browser. Please sign in again.")
-BLOCKED = lazy_gettext(
-    "Your second step is switched off, because it was lost or because of too many wrong codes. "
-    "The service desk will check who you are and help you back in."
-)
 NO_PASSKEYS = lazy_gettext(
     "This service asks for a passkey, which the rules of your organisation do not allow for your account. "
     "The service desk can tell you which way is meant for you."
@@ -64,12 +62,18 @@ def show(
         flow_id=found.id,
         client_name=found.demand.client_name,
         form_targets=found.demand.form_targets,
+        why=why.of(found, _session_user()),
         retry_after_s=refused.retry_after_s if refused else None,
         **values,
     )
     if refused and refused.retry_after_s:
         response.headers["Retry-After"] = str(refused.retry_after_s)
     return response
+
+
+def _session_user() -> User | None:
+    session = sessions.current()
+    return users.find_by_sub(session.sub) if session else None
 
 
 def status_of(refused: Refused) -> int:
@@ -89,7 +93,7 @@ def login() -> Response:
     if session and _must_choose(session, found):
         user = users.get_by_sub(session.sub)
         return show("select_account.html", found, display_name=user.display_name, username=user.username)
-    return _login_page(found, _expected_name(found))
+    return login_page(found, _expected_name(found))
 
 
 @pages.get("/login/password")
@@ -127,7 +131,7 @@ def login_password() -> Response:
         trusted.look_for_copies(outcome.user)
         return steps.proceed(flow.advance(_known(found, outcome)))
     error = WAIT if outcome.retry_after_s else WRONG
-    return _login_page(found, identifier, error=error, status=status_of(outcome), refused=outcome)
+    return login_page(found, identifier, error=error, status=status_of(outcome), refused=outcome)
 
 
 @pages.route("/login/<name>", methods=["GET", "POST"])
@@ -143,10 +147,10 @@ def login_factor(name: str) -> Response:
         return steps.proceed(found)
     if request.method == "GET":
         return _factor_page(factor, found)
-    outcome = base.attempt(factor, users.get_by_sub(found.sub or ""), request.form)
+    outcome = base.attempt(factor, users.get_by_sub(found.sub or ""), {**request.form, "flow": found.id})
     if isinstance(outcome, Refused):
         return _refused(factor, found, outcome)
-    done = flow.proved(found, factor.name, factor.amr)
+    done = flow.proved(found, factor.name, outcome.amr)
     flow.save(done)
     if web.single("trust") and factor.lasting:
         trusted.remember(users.get_by_sub(found.sub or ""))
@@ -155,7 +159,7 @@ def login_factor(name: str) -> Response:
 
 @pages.get("/login/blocked")
 def blocked() -> Response:
-    """Tell somebody who proved a password that the rest needs help from people."""
+    """Lead somebody who proved a password and has no second step left to the ways back in."""
     found = found_flow()
     if found is None or not steps.is_at(found, Step.BLOCKED):
         return steps.proceed(found) if found else start_over()
@@ -163,7 +167,7 @@ def blocked() -> Response:
         audit.record(audit.Event.LOGIN_FAILED, subject=found.sub, reason="passkey_demanded_and_not_allowed")
         raise Forbidden(str(NO_PASSKEYS))
     audit.record(audit.Event.LOGIN_FAILED, subject=found.sub, reason="second_factor_blocked")
-    raise Forbidden(str(BLOCKED))
+    return web.see_other(f"/recover/factor?flow={found.id}")
 
 
 @pages.get("/help")
@@ -199,15 +203,23 @@ def _factor_page(factor: Factor, found: LoginFlow, *, status: int = 200, refused
         for other in FACTORS
         if other is not factor and other.name in usable
     ]
-    error = None if refused is None else WAIT if refused.retry_after_s else WRONG_CODE
+    wrong = WRONG_PASSKEY if factor.name == steps.PASSKEY else WRONG_CODE
+    error = None if refused is None else WAIT if refused.retry_after_s else wrong
     template = f"factor_{factor.name}.html"
     values = factor.challenge(user) | {"trust_days": trusted.offered_s(user) // 86400 if factor.lasting else 0}
     return show(template, found, status=status, refused=refused, error=error, other_factors=others, **values)
 
 
-def _login_page(
-    found: LoginFlow, identifier: str, *, error: Later | None = None, status: int = 200, refused: Refused | None = None
+def login_page(
+    found: LoginFlow,
+    identifier: str,
+    *,
+    error: Later | None = None,
+    status: int = 200,
+    refused: Refused | None = None,
+    error_field: str | None = "identifier",
 ) -> Response:
+    """Render the sign-in page; `error_field` is the one that the error leads to, if any."""
     return show(
         "login.html",
         found,
@@ -215,7 +227,9 @@ def _login_page(
         refused=refused,
         identifier=identifier,
         error=error,
+        error_field=error_field,
         notice=None if error else found.notice,
+        passkeys=policy.offers(steps.PASSKEY),
         password_rules=password_policy.describe(),
         browser_supported=browsers.supported(web.context().user_agent),
     )
@@ -224,7 +238,7 @@ def _login_page(
 def _expected_name(found: LoginFlow) -> str:
     """Pre-fill the name: the one that was hinted at, or whoever must sign in again."""
     session = sessions.current()
-    if found.demand.login_hint:
+    if found.demand.login_hint and not workstation.is_shared():
         return found.demand.login_hint[:254]
     if session is None or "other" in found.errands:
         return ""

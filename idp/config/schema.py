@@ -208,6 +208,13 @@ class Sessions:
 
 
 @dataclass(frozen=True)
+class Workstations:
+    """Browsers that many people share; an administrator marks each at /admin/workstation."""
+
+    idle_s: int = setting(300, "A session there ends after this long without a request, if its person's limit is longer.", at_least=60)
+
+
+@dataclass(frozen=True)
 class Limits:
     """How often somebody may try."""
 
@@ -217,6 +224,12 @@ class Limits:
     address_per_minute: int = setting(60, "Attempts a minute from one address (IPv6: one /64).", at_least=1)
     network_per_minute: int = setting(300, "Attempts a minute from one network (IPv4 /24, IPv6 /48).", at_least=1)
     global_per_minute: int = setting(6000, "Attempts a minute in all.", at_least=1)
+    accounts_per_password: int = setting(
+        20, "Accounts on which one wrong password may be tried within an hour (spraying).", at_least=2
+    )
+    failing_accounts_per_hour: int = setting(
+        1000, "More accounts failing within an hour are an alarm, and strangers get a tenth of their attempts.", at_least=10
+    )
 
 
 @dataclass(frozen=True)
@@ -307,6 +320,7 @@ class Settings:
     accounts: Accounts = Accounts()
     registration: Registration = Registration()
     sessions: Sessions = Sessions()
+    workstations: Workstations = Workstations()
     limits: Limits = Limits()
     oauth: OAuth = OAuth()  # noqa: RUF009 - frozen
     mtls: Mtls = Mtls()  # noqa: RUF009 - frozen

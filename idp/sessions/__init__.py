@@ -11,13 +11,29 @@ and can end each (standards 7.121).
 transaction, once a session, whatever ended it: on purpose, or because it idled or came to its absolute end (causes "idle" and
 "absolute"; noticed when its browser comes back, or by `sweep`, which a job calls every few seconds). Redis is not in the transaction: a session
 stays ended when the commit fails. Applications that keep working for a person slide the idle limit by `keep`.
+A session may be locked (`lock`): then nobody is signed in, until its own person signs in again and goes on with it (`renew`).
 `all_ended` follows the single messages of `end_all`, also when no session was left: what outlives sessions may hang on it.
 """
 
-from idp.sessions.browser import all_ended, current, end, end_all, ended, keep, renew, start, sweep, was_here
+from idp.sessions.browser import (
+    all_ended,
+    current,
+    end,
+    end_all,
+    ended,
+    keep,
+    lock,
+    locked,
+    peek,
+    renew,
+    start,
+    sweep,
+    was_here,
+)
 from idp.sessions.store import SsoSession, choose, of
 
 __all__ = [
-    "SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "keep", "of", "renew", "start", "sweep",
+    "SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "keep", "lock", "locked",
+    "of", "peek", "renew", "start", "sweep",
     "was_here",
 ]  # fmt: skip

@@ -39,7 +39,7 @@ def start(
 
     `idle_s` and `absolute_s` are what the person's policy allows, and stay with the session; None: the general settings.
     """
-    before = current()
+    before = current() or locked()
     if before:
         end(before.sid, cause="replaced")
     raw_secret, now, context = crypto.random_token(), clock.now(), web.context()
@@ -73,6 +73,33 @@ def current() -> SsoSession | None:
     return found
 
 
+def locked() -> SsoSession | None:
+    """Return the session of this browser that its person has locked: good for nothing but to go on with, by `renew`."""
+    if current() is not None or not has_request_context():
+        return None
+    found: SsoSession | None = g.get("sso_locked")
+    return found
+
+
+def lock(session: SsoSession) -> bool:
+    """Lock the session of this browser: from now on nobody is signed in here, and applications keep what they have.
+
+    Its idle limit slides no further. False when it has ended meanwhile.
+    """
+    if not store.lock(session):
+        return False
+    g.sso_session, g.sso_locked = None, session
+    audit.record(audit.Event.SESSION_LOCKED, subject=session.sub, actor=session.sub, sid=session.sid)
+    return True
+
+
+def peek() -> SsoSession | None:
+    """Return the session of this browser without using it: how long it lasts, for a page that is open. Never a proof of anything."""
+    sid, raw_secret = _sent()
+    found = store.peek(sid, crypto.digest(raw_secret)) if sid else None
+    return None if found is None or found.locked_at else found
+
+
 def renew(session: SsoSession, *, acr: str, amr: tuple[str, ...], auth_time: datetime) -> SsoSession | None:
     """Give the session a new secret, keeping its `sid`, after a step up or re-authentication.
 
@@ -80,8 +107,9 @@ def renew(session: SsoSession, *, acr: str, amr: tuple[str, ...], auth_time: dat
     """
     raw_secret, now = crypto.random_token(), clock.now()
     renewed = replace(
-        session, acr=acr, amr=amr, auth_time=auth_time, chosen_at=now, secret_digest=crypto.digest(raw_secret)
-    )
+        session, acr=acr, amr=amr, auth_time=auth_time, chosen_at=now, seen_at=now, locked_at=None,
+        secret_digest=crypto.digest(raw_secret),
+    )  # fmt: skip
     changed = store.change(
         session,
         secret_digest=renewed.secret_digest,
@@ -89,6 +117,8 @@ def renew(session: SsoSession, *, acr: str, amr: tuple[str, ...], auth_time: dat
         amr=" ".join(amr),
         auth_time=store.stamp(auth_time),
         chosen_at=store.stamp(now),
+        seen_at=store.stamp(now),
+        locked_at="",
     )
     if not changed:
         return None
@@ -98,7 +128,7 @@ def renew(session: SsoSession, *, acr: str, amr: tuple[str, ...], auth_time: dat
 
 def end(sid: str, *, cause: str) -> bool:
     """End one session: it is dead in Redis when this returns. False when there was none: `ended` is sent once a session."""
-    here = g.get("sso_session") if has_request_context() else None
+    here = (g.get("sso_session") or g.get("sso_locked")) if has_request_context() else None
     if here and here.sid == sid:
         _drop()
     sub = store.remove(sid)
@@ -142,27 +172,37 @@ def _tell(sid: str, sub: str, cause: str) -> None:
 
 
 def _read() -> SsoSession | None:
-    sent = web.read_cookie(COOKIE) or ""
-    sid, _, raw_secret = sent.partition(".")
-    if not sid or not raw_secret or len(sent) > 128 or not sent.isascii():
+    sid, raw_secret = _sent()
+    if not sid:
         return None
     found = store.touch(sid, crypto.digest(raw_secret))
     if isinstance(found, store.Expired):
         _tell(sid, found.sub, found.cause)
         return None
+    if found and found.locked_at:
+        g.sso_locked = found
+        return None
     return found
+
+
+def _sent() -> tuple[str, str]:
+    """Return what the cookie claims: a sid and its secret; two empty strings for anything that cannot be one."""
+    sent = web.read_cookie(COOKIE) or ""
+    sid, _, raw_secret = sent.partition(".")
+    fits = sid and raw_secret and len(sent) <= 128 and sent.isascii()
+    return (sid, raw_secret) if fits else ("", "")
 
 
 def _hold(session: SsoSession, raw_secret: str) -> SsoSession:
     """Make the session the one of this request, and its secret the cookie of the answer."""
     if has_request_context():
-        g.sso_session = session
+        g.sso_session, g.sso_locked = session, None
         _answer_with(f"{session.sid}.{raw_secret}")
     return session
 
 
 def _drop() -> None:
-    g.sso_session = None
+    g.sso_session = g.sso_locked = None
     _answer_with("")
 
 

@@ -14,10 +14,10 @@ before it, ends it visibly.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from idp import clock, kv
+from idp import clock, crypto, kv
 from idp.config import settings
 
 LINGER_S = 3600
@@ -32,7 +32,7 @@ _CHANGE = kv.Script(
 
 _TOUCH = kv.Script(
     """
-    local kept = redis.call('HMGET', KEYS[1], 'secret_digest', 'seen_at', 'expires_at', 'sub', 'idle_s')
+    local kept = redis.call('HMGET', KEYS[1], 'secret_digest', 'seen_at', 'expires_at', 'sub', 'idle_s', 'locked_at')
     if kept[1] ~= ARGV[1] then return {} end
     local now, idle_s, linger_s = tonumber(ARGV[2]), tonumber(kept[5] or ARGV[3]), tonumber(ARGV[4])
     local left_s = tonumber(kept[3]) - now
@@ -41,6 +41,7 @@ _TOUCH = kv.Script(
       redis.call('DEL', KEYS[1])
       return {'expired', cause, kept[4]}
     end
+    if (kept[6] or '') ~= '' then return redis.call('HGETALL', KEYS[1]) end
     if now > tonumber(kept[2]) then redis.call('HSET', KEYS[1], 'seen_at', ARGV[2]) end
     redis.call('EXPIRE', KEYS[1], math.ceil(math.min(idle_s, left_s) + linger_s))
     return redis.call('HGETALL', KEYS[1])
@@ -62,11 +63,12 @@ _EXPIRE = kv.Script(
 
 _KEEP = kv.Script(
     """
-    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at', 'idle_s')
+    local kept = redis.call('HMGET', KEYS[1], 'seen_at', 'expires_at', 'idle_s', 'locked_at')
     if not kept[1] then return 0 end
     local now, idle_s, linger_s = tonumber(ARGV[1]), tonumber(kept[3] or ARGV[2]), tonumber(ARGV[3])
     local left_s = tonumber(kept[2]) - now
     if left_s <= 0 or now - tonumber(kept[1]) >= idle_s then return 0 end
+    if (kept[4] or '') ~= '' then return 1 end
     if now > tonumber(kept[1]) then redis.call('HSET', KEYS[1], 'seen_at', ARGV[1]) end
     redis.call('EXPIRE', KEYS[1], math.ceil(math.min(idle_s, left_s) + linger_s))
     return 1
@@ -99,6 +101,12 @@ class SsoSession:
     user_agent: str
     secret_digest: str = field(repr=False, default="")
     idle_s: int = 900  # ends after this long without a request
+    locked_at: datetime | None = None  # its person left a shared workstation; a fresh sign-in of theirs goes on with it
+
+    @property
+    def idle_at(self) -> datetime:
+        """When it ends if nobody uses it."""
+        return min(self.seen_at + timedelta(seconds=self.idle_s), self.expires_at)
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,20 @@ def touch(sid: str, secret_digest: str) -> SsoSession | Expired | None:
     if answer[0] == "expired":
         return Expired(sub=answer[2], cause=answer[1], sid=sid) if _forget(sid, answer[2]) else None
     return _from_fields(sid, dict(zip(answer[::2], answer[1::2], strict=True)))
+
+
+def peek(sid: str, secret_digest: str) -> SsoSession | None:
+    """Return the living session that this secret opens, and change nothing: neither its limits nor what has passed them."""
+    kept: dict[str, str] = kv.client().hgetall(_key(sid))  # type: ignore[assignment]
+    if not kept or not crypto.same(kept["secret_digest"], secret_digest):
+        return None
+    found = _from_fields(sid, kept)
+    return found if found.idle_at > clock.now() else None
+
+
+def lock(session: SsoSession) -> bool:
+    """Note that the person left: the session opens nothing until they sign in again. False when it has ended meanwhile."""
+    return change(session, locked_at=_now())
 
 
 def keep(sid: str) -> bool:
@@ -177,13 +199,13 @@ def remove(sid: str) -> str | None:
 
 def of(sub: str) -> list[SsoSession]:
     """Return the live sessions of a person, the most recently used first."""
-    now, idle_s = clock.now(), settings().sessions.idle_s
+    now = clock.now()
     sids: list[str] = kv.client().zrangebyscore(_index(sub), now.timestamp(), "+inf")  # type: ignore[assignment]
     with kv.client().pipeline(transaction=False) as pipe:
         for sid in sids:
             pipe.hgetall(_key(sid))
         found = [_from_fields(sid, kept) for sid, kept in zip(sids, pipe.execute(), strict=True) if kept]
-    live = [session for session in found if (now - session.seen_at).total_seconds() < idle_s]
+    live = [session for session in found if now < session.idle_at]
     return sorted(live, key=lambda session: session.seen_at, reverse=True)
 
 
@@ -235,11 +257,14 @@ _TIMES = ("auth_time", "started_at", "seen_at", "expires_at", "chosen_at")
 def _to_fields(session: SsoSession) -> dict[str, Any]:
     times = {name: stamp(getattr(session, name)) for name in _TIMES}
     texts = {name: getattr(session, name) for name in ("sub", "acr", "address", "user_agent", "secret_digest")}
-    return texts | times | {"amr": " ".join(session.amr), "idle_s": session.idle_s}
+    locked_at = stamp(session.locked_at) if session.locked_at else ""
+    return texts | times | {"amr": " ".join(session.amr), "idle_s": session.idle_s, "locked_at": locked_at}
 
 
 def _from_fields(sid: str, kept: dict[str, str]) -> SsoSession:
     times = {name: datetime.fromtimestamp(float(kept[name]), tz=UTC) for name in _TIMES}
     texts = {name: kept[name] for name in ("sub", "acr", "address", "user_agent", "secret_digest")}
     idle_s = int(kept.get("idle_s") or settings().sessions.idle_s)  # sessions of earlier versions have the general one
-    return SsoSession(sid=sid, amr=tuple(kept["amr"].split()), idle_s=idle_s, **texts, **times)  # type: ignore[arg-type]
+    locked_at = datetime.fromtimestamp(float(kept["locked_at"]), tz=UTC) if kept.get("locked_at") else None
+    amr = tuple(kept["amr"].split())
+    return SsoSession(sid=sid, amr=amr, idle_s=idle_s, locked_at=locked_at, **texts, **times)  # type: ignore[arg-type]

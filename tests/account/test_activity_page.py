@@ -148,7 +148,7 @@ def test_no_event_of_a_person_is_told_in_the_auditor_s_words() -> None:
     not_theirs = {"audit", "clock", "client", "registration", "registration_token", "config", "error", "server", "key"}
     not_theirs |= {"account_request"}  # there is no person yet
     single = {Event.AUTHORIZATION_PUSHED, Event.DEVICE_CODE_REJECTED, Event.DEVICE_STARTED, Event.LOGIN_STARTED}
-    single |= {Event.TOKEN_INTROSPECTED}
+    single |= {Event.TOKEN_INTROSPECTED, Event.SPRAY_SUSPECTED}
     missing = (
         {event for event in Event if event.value.partition(".")[0] not in not_theirs} - single - set(told._SENTENCES)
     )

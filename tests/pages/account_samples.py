@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace as Shape
 from typing import Any
 
 NOW = datetime(2026, 3, 2, 7, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+
+FRAME = Shape(idle_left_s=900, left_s=12 * 3600, is_shared=False, is_staff=False)
+SHARED = Shape(idle_left_s=300, left_s=12 * 3600, is_shared=True, is_staff=True)
 
 HERE = {
     "sid": "s1",
@@ -43,13 +47,30 @@ WARD = {
 CLAIMS = {**WARD, "client_id": "claims", "name": "Claims service", "is_ours": True, "outlives": True}
 
 FIELDS = [
-    {"name": name, "label": label, "type": kind, "autocomplete": token, "hint": hint, "value": value, "is_own": own, "invalid": False}
+    {
+        "name": name,
+        "label": label,
+        "type": kind,
+        "autocomplete": token,
+        "hint": hint,
+        "value": value,
+        "is_own": own,
+        "invalid": False,
+    }
     for name, label, kind, token, hint, value, own in (
         ("display_name", "Full name", "text", "name", None, "Dr. Maren Oduya", False),
         ("given_name", "Given name", "text", "given-name", None, "Maren", False),
         ("nickname", "What colleagues call you", "text", "nickname", None, "Mo", True),
         ("birthdate", "Date of birth", "text", "bday", "Like 1980-04-23.", "1980-04-23", True),
-        ("website", "Website", "url", "url", "An address that begins with https://", 'x"><script>alert(1)</script>', True),
+        (
+            "website",
+            "Website",
+            "url",
+            "url",
+            "An address that begins with https://",
+            'x"><script>alert(1)</script>',
+            True,
+        ),
         ("phone", "Telephone", "tel", "tel", "With + and the country: +1 555 0100.", "+1 555 0100", True),
         ("locale", "Language", "text", "language", None, "es-MX", True),
         ("zoneinfo", "Time zone", "text", "", "Type a city: America/Chicago.", "", True),
@@ -80,10 +101,30 @@ ENTRY = {
 RECORD = {
     "entries": [
         ENTRY,
-        {**ENTRY, "id": 8, "what": "A sign-in failed.", "failed": True, "how": "", "address": "2001:db8:12:3456:789a:bcde:f012:3456"},
-        {**ENTRY, "id": 7, "what": "You received a role.", "by_others": True, "app": "Ward <b>not markup</b>", "device": ""},
+        {
+            **ENTRY,
+            "id": 8,
+            "what": "A sign-in failed.",
+            "failed": True,
+            "how": "",
+            "address": "2001:db8:12:3456:789a:bcde:f012:3456",
+        },
+        {
+            **ENTRY,
+            "id": 7,
+            "what": "You received a role.",
+            "by_others": True,
+            "app": "Ward <b>not markup</b>",
+            "device": "",
+        },
     ],
     "kinds": [("", "Everything"), ("sign-in", "Signing in and out"), ("apps", "Applications")],
+}
+STAFF = {
+    "station": "workstation",
+    "menu": [Shape(name="workstation", path="/admin/workstation", label="Shared workstation", about="", roles=())],
+    "minutes": 5,
+    "notice": None,
 }
 SENTENCE = "A date of birth looks like 1980-04-23; 0000-04-23 leaves the year out."
 
@@ -97,10 +138,24 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "error": ("birthdate", [SENTENCE]),
         "errors": [SENTENCE],
     },
-    ("account_activity.html", "first"): {**RECORD, "kind": "", "newer": False, "older_url": "/account/activity?before=7"},
+    ("account_activity.html", "first"): {
+        **RECORD,
+        "kind": "",
+        "newer": False,
+        "older_url": "/account/activity?before=7",
+    },
     ("account_activity.html", "later"): {**RECORD, "kind": "apps", "newer": True, "older_url": None},
     ("account_activity.html", "empty"): {**RECORD, "entries": [], "kind": "apps", "newer": False, "older_url": None},
     ("account_not_me.html", "first"): {"notice": None},
+    ("account_workstation.html", "first"): {"frame": SHARED, "notice": None},
+    ("account_data.html", "shared"): {"frame": SHARED, "notice": None},
+    ("account_data.html", "nobody"): {"frame": None, "notice": None},
+    ("admin_workstation.html", "ordinary"): {**STAFF, "workstation": None},
+    ("admin_workstation.html", "shared"): {
+        **STAFF,
+        "workstation": "c2hhcmVkLXdvcms0",
+        "notice": "This browser is a shared workstation now.",
+    },
     ("account_data.html", "first"): {"notice": "Thank you. Now do what you wanted to do once more."},
     ("account_sessions.html", "one"): {"sessions": [HERE]},
     ("account_sessions.html", "several"): {"sessions": [HERE, ELSEWHERE], "notice": "That browser is signed out."},

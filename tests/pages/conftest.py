@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from idp import language
+from tests.pages.account_samples import FRAME
 from tests.pages.document import Page, parse
 from tests.pages.samples import CASES, COMMON
 
@@ -30,6 +31,7 @@ def pages() -> Environment:
     made.install_gettext_callables(*catalogs, newstyle=True)  # type: ignore[attr-defined]
     made.globals["language"] = language
     made.globals["here"] = lambda: "/login?flow=f1"
+    made.globals["account_frame"] = lambda: FRAME
     made.globals["csrf_field"] = lambda: Markup('<input type="hidden" name="csrf" value="token">')
     made.globals["asset"] = lambda name: f"/static/{name}?v=1"
     return made
