@@ -112,6 +112,7 @@ HEADERS = (
         for text in ("idp_browser=x", "idp_sso=a.b", "idp_sso=\xff; idp_browser=\xff", "=;;=", "a" * 9000)
     ),
     *(("Cookie", f"{name}={MARKER}") for name in ("idp_browser", "idp_sso", "idp_recovery", "idp_device")),
+    *(("Client-Cert", text) for text in ("", "x", "::", ":AAAA:", ":\xff:", ":A:, :A:", "a" * 17_000, "%2D%ff", MARKER)),
     *(("Origin", text) for text in ("null", "https://evil.example", MARKER)),
     *(("Accept", text) for text in ("*/*", "application/json", "text/html", ";;q=x,", "application/jwt", MARKER)),
     *(("Accept-Language", "xx-" * 500), ("User-Agent", MARKER), ("X-Request-Id", MARKER), ("If-None-Match", '"*,\xff')),
@@ -162,6 +163,11 @@ def shot(method: str, path: str, *, auth: str = "", document: Any = None, query:
     return Shot(
         method, path, tuple(fields.items()), in_query=query, headers=headers, document=document, content_type=kind
     )
+
+
+def by_certificate(path: str, **fields: str) -> Shot:
+    """A good request of a client that proves itself by TLS (RFC 8705)."""
+    return replace(shot("POST", path, client_id="«gate»", **fields), headers=(("Client-Cert", "«certificate»"),))
 
 
 _AUTHORIZE = {
@@ -227,6 +233,9 @@ TOKEN = (
         subject_token_type="urn:ietf:params:oauth:token-type:access_token",
         audience="https://claims.example.org/api",
     ),
+    by_certificate("/token", grant_type="client_credentials"),
+    by_certificate("/token", grant_type=f"{GRANTS}jwt-bearer", assertion="«assertion»"),
+    by_certificate("/introspect", token="«access»"),
     shot("POST", "/token", grant_type="password", username="alice", password="«password»", client_id="«tv»"),
     shot(
         "POST",

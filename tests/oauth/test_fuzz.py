@@ -26,22 +26,25 @@ from flask import request
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
-from idp import clock, crypto, limits
+from idp import clients, clock, crypto, limits
 from idp.authn.factors import password, totp
 from idp.clients import registration_tokens
-from idp.config import settings
+from idp.config import TrustedIssuer, settings
 from idp.db import committing
 from idp.oauth import params
 from idp.oauth.operations import OPERATIONS
 from tests.conftest import ISSUER
 from tests.oauth import fuzz_shots
-from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, basic, csrf_in
+from tests.oauth.certs import HEADER, issue
+from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, RelyingParty, basic, csrf_in
 from tests.oauth.fuzz_shots import MARKER, Shot, encoded, shots
+from tests.oauth.signing import assertion_claims, jwks, key, sign
 
 SHOTS = int(os.environ.get("FUZZ", "2000"))
 PLENTY = 10**9
 CPU_S = 2.0  # of one request, on a slow machine
 PASSWORD = "Correct-Horse-42-Battery"
+PARTNER = "https://partner.example.org"
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 PROGRAMS = tuple(op.path for op in OPERATIONS if any(kind == "application/json" for _, kind, _ in op.answers))
@@ -70,7 +73,15 @@ def db_url(sqlite_url):
 
 
 @pytest.fixture
-def setup():
+def partner_keys(tmp_path):
+    """Of somebody whose word about people is believed."""
+    file = tmp_path / "partner.jwks.json"
+    file.write_text(json.dumps(jwks(key(name="partner"))))
+    return file
+
+
+@pytest.fixture
+def setup(partner_keys):
     return {
         "secrets": {"sealing_keys": (SEALING_KEY,)},
         "limits": dict.fromkeys(
@@ -78,7 +89,30 @@ def setup():
         ),
         "factors": {"failure_hard_limit": PLENTY},
         "passwords": {"bcrypt_cost": 4, "hash_queue": 100},
+        "server": {"trusted_proxies": 1},
+        "mtls": {"header": HEADER},
+        "trusted_issuers": (
+            TrustedIssuer(
+                issuer=PARTNER, jwks=str(partner_keys), clients=("gate",), subject="username", scopes=("claims.read",)
+            ),
+        ),
     }
+
+
+def gateway(http, certificate):
+    """A client that proves itself by its own certificate, and brings assertions of a partner."""
+    metadata = {
+        "client_name": "Gateway",
+        "token_endpoint_auth_method": "self_signed_tls_client_auth",
+        "tls_client_certificate_bound_access_tokens": True,
+        "jwks": {"keys": [certificate.jwk()]},
+        "grant_types": ["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"],
+        "scope": "claims.read",
+        "resources": ["https://claims.example.org/api"],
+    }
+    with committing():
+        made, _ = clients.create(metadata, client_id="gate")
+    return RelyingParty(http, made, None)
 
 
 class Range:
@@ -103,6 +137,8 @@ class Range:
             post_logout_redirect_uris=[],
             scope="openid profile email",
         )
+        self.certificate = issue("CN=gate")
+        self.gate = gateway(self.http, self.certificate)
         with committing():
             password.set_password(alice, PASSWORD, actor=alice.sub)
             password.set_password(bob, PASSWORD, actor=bob.sub)  # who recovers: some garbage makes a good password
@@ -182,6 +218,13 @@ class Range:
 
     def _machine_basic_value(self):
         return basic(self.machine.client.client_id, self.machine.raw_secret)
+
+    def _certificate_value(self):
+        return self.certificate.rfc9440[HEADER]
+
+    def _assertion_value(self):
+        claims = assertion_claims(PARTNER, sub="alice")
+        return sign(claims, key(name="partner"))
 
     def _code_value(self):
         return self.rp.code(scope="openid offline_access")
