@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from idp import audit, crypto, limits, users, web
-from idp.authn import device
+from idp.authn import device, spray
 from idp.authn.factors import password
 from idp.authn.factors.base import Refused
 from idp.limits import Verdict
@@ -40,12 +40,17 @@ def identify(identifier: str, raw_password: str) -> Known | Refused:
     seen, silent = _counted(user, identifier, known_device=known_device)
     if not seen.allowed:
         return Refused("limited", seen.retry_after_s)
+    typed = account_of_nobody(identifier)
+    spread = Verdict(True) if known_device else spray.count(raw_password, typed)
+    if not spread.allowed:
+        return Refused("limited", spread.retry_after_s)
     right = password.verify(user if silent.allowed else None, raw_password)
     if not silent.allowed:
         return _refused(user, "limited", identifier)
     if user is None or not right or not user.is_active:
         return _refused(user, "account_disabled" if right else "wrong_password", identifier)
     _forget(user, [identifier], known_device=known_device)
+    spray.forgive(raw_password, typed)
     audit.record(audit.Event.PASSWORD_VERIFIED, subject=user.sub, actor=user.sub, amr=("pwd",))
     return Known(user, password.stamp(user))
 
@@ -81,6 +86,7 @@ def _forget(user: User, names: list[str], *, known_device: bool) -> None:
 
 
 def _refused(user: User | None, reason: str, identifier: str) -> Refused:
+    spray.failed(account_of_nobody(identifier))
     if user is None:
         reason, typed = "unknown_identifier", account_of_nobody(identifier)
         audit.record(audit.Event.LOGIN_FAILED, reason=reason, factor="password", identifier_digest=typed)

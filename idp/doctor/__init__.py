@@ -3,6 +3,7 @@
 finding.py   one line of the report
 stores.py    database, migrations, Redis, clocks, disk
 trust.py     settings, secrets, issuer, TLS, signing keys, password hashing
+corpora.py   lists of breached passwords, long sessions
 partners.py  those outside whom we believe
 work.py      mail, sign-outs that applications must hear of, background jobs, the audit trail
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from idp import config
 from idp.db import db
-from idp.doctor import partners, stores, trust, work
+from idp.doctor import corpora, partners, stores, trust, work
 from idp.doctor.finding import Check, Finding, State
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("mtls", partners.client_certificates),
     ("factors", trust.trusted_devices),
     ("passwords", trust.password_hashing),
+    ("breaches", corpora.breached_passwords),
+    ("sessions", corpora.long_sessions),
     ("mail", work.mailing),
     ("logout", work.telling),
     ("metrics", trust.metrics_token),

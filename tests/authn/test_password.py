@@ -230,9 +230,7 @@ def test_a_password_that_is_replaced_while_it_is_checked_does_not_open(app, monk
     def _replace():
         with committing():
             user = db.session.get(users.User, identifier)
-            password._replace(
-                user, stored(user), password.hashing.make(SECOND, password._recipe()), handed_over=False
-            )
+            password._replace(user, stored(user), password.hashing.make(SECOND, password._recipe()), handed_over=False)
 
     monkeypatch.setattr(password.hashing, "check", slow)
     assert not check(alice, FIRST)

@@ -126,7 +126,9 @@ def test_attack_89_a_leaked_password_must_be_replaced_at_once(app, audit_trail, 
     assert check(alice), "it is theirs all the same"
     assert password.must_change(alice) and password.state(alice).failing == ("blocklist",)
     assert audit_trail.events().count("password.compromised") == 1
-    assert [violation.rule for violation in password.violations(make_person("bob", raw_password=NEW_PASSWORD), PASSWORD)] == ["blocklist"]
+    assert [
+        violation.rule for violation in password.violations(make_person("bob", raw_password=NEW_PASSWORD), PASSWORD)
+    ] == ["blocklist"]
 
 
 def test_attack_89_an_imported_password_that_is_made_from_the_name_must_be_replaced(app):

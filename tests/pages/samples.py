@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tests.pages import account_samples, staff_samples
+from tests.pages import account_samples, security_samples, staff_samples
 
 NOW = datetime(2026, 3, 2, 7, 4, tzinfo=UTC)
 
@@ -25,13 +25,18 @@ COMMON: dict[str, Any] = {
 }
 
 RULES = [
-    {"rule": "length", "text": "At least 12 characters; up to 256, spaces welcome."},
-    {"rule": "upper", "text": "At least 1 upper-case letter."},
-    {"rule": "lower", "text": "At least 1 lower-case letter."},
-    {"rule": "digit", "text": "At least 1 digit."},
-    {"rule": "special", "text": "At least 1 special character, such as - ! % or a space."},
-    {"rule": "username", "text": "Not your username, your address or your name, nor something made from them."},
-    {"rule": "history", "text": "Not one of your last 5 passwords."},
+    {"rule": "length", "text": "At least 12 characters; up to 256, spaces welcome.", "least": 12, "most": 256},
+    {"rule": "upper", "text": "At least 1 upper-case letter.", "least": 1, "most": None},
+    {"rule": "lower", "text": "At least 1 lower-case letter.", "least": 1, "most": None},
+    {"rule": "digit", "text": "At least 1 digit.", "least": 1, "most": None},
+    {"rule": "special", "text": "At least 1 special character, such as - ! % or a space.", "least": 1, "most": None},
+    {
+        "rule": "username",
+        "text": "Not your username, your address or your name, nor something made from them.",
+        "least": None,
+        "most": None,
+    },
+    {"rule": "history", "text": "Not one of your last 5 passwords.", "least": None, "most": None},
 ]
 PASSWORD_RULES = [rule["text"] for rule in RULES]
 VIOLATIONS = [
@@ -48,6 +53,7 @@ SESSION = Shape(
     started_at=NOW,
     seen_at=NOW,
     expires_at=NOW + timedelta(hours=12),
+    idle_s=900,
     address="192.0.2.7",
     user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0",
 )
@@ -87,6 +93,20 @@ INVITATION = {
     "violations": [],
     "error": None,
 }
+PASSKEY = {
+    "flow_id": "f1",
+    "client_name": "Claims service",
+    "error": None,
+    "other_factors": [{"name": "totp", "label": "Use my authenticator app", "url": "/login/totp?flow=f1"}, *OTHER_WAYS],
+}
+WHY = Shape(
+    reasons=(
+        "Claims service needs a proof of the last 5 minutes. Your last one was at Mar 2, 2026, 6:41 AM UTC.",
+        "Claims service needs a second proof here, beside your password.",
+    ),
+    purpose=("Release one payment", "claim: CLM-20428", "amount: 129.50 USD"),
+    username="maren.oduya@example.org",
+)
 TOTP = {"flow_id": "f1", "client_name": "Claims service", "error": None, "other_factors": OTHER_WAYS}
 ENROL = {
     "flow_id": "f1",
@@ -162,16 +182,35 @@ END = {
 CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("login.html", "first"): LOGIN,
     ("login.html", "own_account"): {**LOGIN, "client_name": None},
+    ("login.html", "again"): {**LOGIN, "identifier": "maren", "why": WHY},
     ("login.html", "error"): {**LOGIN, "identifier": "maren", "error": WRONG},
     ("login.html", "locked"): {**LOGIN, "identifier": "maren", "error": WRONG, "retry_after_s": 120},
     ("login.html", "notice"): {**LOGIN, "notice": "The sign-in page was open for too long. Please sign in again."},
+    ("login.html", "passkey_error"): {
+        **LOGIN,
+        "error": "That passkey did not work here. Try again, or sign in with your password.",
+        "error_field": None,
+    },
+    ("login.html", "no_passkeys"): {**LOGIN, "passkeys": False},
     ("login.html", "old_browser"): {**LOGIN, "browser_supported": False},
     ("select_account.html", "first"): {
         "flow_id": "f1",
         "display_name": USER.display_name,
         "username": USER.username,
     },
+    ("factor_passkey.html", "first"): PASSKEY,
+    ("factor_passkey.html", "trust"): {**PASSKEY, "trust_days": 14},
+    ("factor_passkey.html", "error"): {**PASSKEY, "error": "That passkey did not work here."},
+    ("enrol.html", "first"): {"flow_id": "f1", "names": ("passkey", "totp")},
+    ("enrol_passkey.html", "first"): {"flow_id": "f1", "error": None, "has_choice": True},
+    ("enrol_passkey.html", "only"): {"flow_id": "f1", "error": None, "has_choice": False},
+    ("enrol_passkey.html", "error"): {
+        "flow_id": "f1",
+        "error": "This passkey is on an account already. Use another device or security key.",
+        "has_choice": True,
+    },
     ("factor_totp.html", "first"): TOTP,
+    ("factor_totp.html", "again"): {**TOTP, "why": WHY},
     ("factor_totp.html", "trust"): {**TOTP, "trust_days": 14},
     ("factor_totp.html", "error"): {**TOTP, "error": "This code is not right, or it was used before."},
     ("factor_recovery_code.html", "first"): {"flow_id": "f1", "error": None, "other_factors": OTHER_WAYS},
@@ -196,6 +235,23 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "error": "Please confirm that you saved them.",
     },
     ("password_change.html", "first"): {"flow_id": "f1", "rules": RULES, "violations": []},
+    ("password_change.html", "soon"): {
+        "flow_id": "f1",
+        "rules": RULES,
+        "violations": [],
+        "username": "maren",
+        "reason": "The rules for passwords are stricter now. Yours works until Mar 16, 2026, 7:04 AM UTC; please change it by then.",
+        "lacking": [RULES[0]["text"], RULES[3]["text"]],
+        "may_wait": True,
+    },
+    ("password_change.html", "leaked"): {
+        "flow_id": "f1",
+        "rules": RULES,
+        "violations": [],
+        "username": "maren",
+        "reason": "Your present password is one that attackers try first: it was leaked somewhere, or many people use it. "
+        "Please choose another before you go on. If you use it elsewhere too, change it there as well.",
+    },
     ("password_change.html", "error"): {
         "flow_id": "f1",
         "rules": RULES,
@@ -247,7 +303,13 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("device_done.html", "denied"): {"client_name": "Ward Rounds", "allowed": False},
     ("recover_password.html", "first"): {"sent": False, "error": None},
     ("recover_password.html", "error"): {"sent": False, "error": "Please enter your user name."},
-    ("recover_password.html", "sent"): {"sent": True, "error": None},
+    ("recover_password.html", "sent"): {"sent": True, "error": None, "minutes": 15},
+    ("recover_password.html", "sent_from"): {
+        "sent": True,
+        "error": None,
+        "minutes": 15,
+        "client_name": "Claims service",
+    },
     ("recover_username.html", "first"): {"sent": False, "error": None},
     ("recover_username.html", "error"): {"sent": False, "error": "Please enter an e-mail address."},
     ("recover_username.html", "sent"): {"sent": True, "error": None},
@@ -255,6 +317,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("recover_new_password.html", "error"): {"rules": RULES, "violations": VIOLATIONS, "valid": True},
     ("recover_new_password.html", "expired_error"): {"valid": False},
     ("recover_done.html", "first"): {},
+    ("recover_done.html", "from"): {"back_url": "/recover/continue", "client_name": "Claims service"},
     ("invitation.html", "first"): INVITATION,
     ("invitation.html", "choosing"): {**INVITATION, "may_choose": True, "app": None},
     ("invitation.html", "error"): {**INVITATION, "violations": VIOLATIONS},
@@ -345,4 +408,4 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("demo_mailbox.html", "empty"): {"mails": [], "codes": [], "urls": []},
 }
 
-CASES |= account_samples.CASES | staff_samples.CASES
+CASES |= account_samples.CASES | security_samples.CASES | staff_samples.CASES
