@@ -41,6 +41,7 @@ class Demand:
     asked_at: datetime | None = None
     form_targets: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
+    purpose: tuple[str, ...] = ()  # what it is about, in lines as the consent page would tell it
     replaces: str | None = None  # the authenticator that what `then` enrols takes the place of
 
     def __post_init__(self) -> None:

@@ -1,25 +1,24 @@
-"""Pages of a sign-in that change something: enrolling an authenticator app, writing down recovery codes, a new password.
+"""Pages of a sign-in that change something: enrolling an authenticator app, writing down recovery codes.
 
 All of them are steps of a flow, so that they need what a sign-in needs: proof made just now (C-15, 7.96, 7.104).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 
 from flask import Blueprint, Response, render_template, request
 
-from idp import audit, clock, limits, sessions, users, web
-from idp.authn import device, flow, notices, password_policy, steps
-from idp.authn.factors import password, recovery_code, totp
+from idp import clock, limits, users, web
+from idp.authn import flow, steps
+from idp.authn.factors import recovery_code, totp
 from idp.authn.factors.base import Refused
 from idp.authn.flow import LoginFlow
 from idp.authn.steps import Step
 from idp.authn.views import WAIT, found_flow, show, start_over, status_of
 from idp.config import settings
-from idp.db import db
 from idp.errors import BadInput
 from idp.language import lazy_gettext
 from idp.users import User
@@ -29,7 +28,6 @@ pages = Blueprint("enrol", __name__)
 WRONG_CODE = lazy_gettext(
     "This is not the code that the app should show now. Check that the clock of your phone is set automatically."
 )
-WRONG_PRESENT = "This is not your present password."
 NOT_SAVED = lazy_gettext("Please save your recovery codes and tick the box.")
 FILE = "idp-recovery-codes.txt"
 
@@ -117,48 +115,6 @@ def recovery_codes_file(found: LoginFlow, user: User) -> Response:
     return Response(text, mimetype="text/plain", headers=headers)
 
 
-@at(Step.CHANGE)
-def password_change(found: LoginFlow, user: User) -> Response:
-    """Replace the password of a person who knows the present one; their other sessions end."""
-    if request.method == "GET":
-        return _change_page(found, user)
-    refused = _present_password(user, request.form.get("current_password", "")) if _asks_present(found) else None
-    if refused:
-        return _change_page(found, user, refused=refused)
-    raw_password = request.form.get("new_password", "")
-    violations = password.violations(user, raw_password)
-    if violations:
-        return _change_page(found, user, violations=violations)
-    password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=found.stamp)
-    here = sessions.current()
-    sessions.end_all(user.sub, cause="password_changed", except_sid=here.sid if here else None)
-    notices.tell(user, "password_changed")
-    done = replace(found, stamp=password.stamp(user), errands=(*found.errands, "password_change"))
-    flow.save(done)
-    return steps.proceed(done)
-
-
-def _asks_present(found: LoginFlow) -> bool:
-    """Say whether the present password is asked for: always (ASVS 6.2.3), but from who had to give it in this very flow."""
-    return "password_change" in found.demand.then or not found.is_fresh
-
-
-def _present_password(user: User, raw_password: str) -> Refused | None:
-    """Judge the present password under limits of its own; None when it is right. The session may be in other hands (attack 96)."""
-    scope, known_device = "password:change", device.is_known(user.sub)
-    verdict = limits.attempt(scope, account=user.sub, address=web.context().address or "", known_device=known_device)
-    if not verdict.allowed:
-        return Refused("limited", verdict.retry_after_s)
-    if not password.verify(user, raw_password):
-        audit.record(
-            audit.Event.FACTOR_REJECTED, subject=user.sub, actor=user.sub, reason="wrong_password", factor=password.name
-        )
-        return Refused("wrong_password")
-    limits.clear(scope, account=user.sub, known_device=known_device)
-    db.session.commit()  # the proof is a fact, and no write may be open while the new password is hashed
-    return None
-
-
 def _enrol_page(
     found: LoginFlow, pending: totp.Pending, refused: Refused | None = None, *, wrong_label: str | None = None
 ) -> Response:
@@ -176,28 +132,6 @@ def _enrol_page(
     )
 
 
-def _change_page(
-    found: LoginFlow,
-    user: User,
-    *,
-    violations: Sequence[password_policy.Violation] = (),
-    refused: Refused | None = None,
-) -> Response:
-    return show(
-        "password_change.html",
-        found,
-        status=status_of(refused) if refused else 400 if violations else 200,
-        refused=refused,
-        rules=password_policy.rules(),
-        violations=violations,
-        username=user.username,
-        asks_present=_asks_present(found),
-        error=None if refused is None else WAIT if refused.retry_after_s else WRONG_PRESENT,
-        reason="Your other sessions will be signed out." if "password_change" in found.demand.then else None,
-    )
-
-
 pages.add_url_rule("/enrol/totp", view_func=enrol_totp, methods=["GET", "POST"])
 pages.add_url_rule("/enrol/recovery-codes", view_func=recovery_codes, methods=["GET", "POST"])
 pages.add_url_rule("/enrol/recovery-codes/file", view_func=recovery_codes_file, methods=["GET"])
-pages.add_url_rule("/password/change", view_func=password_change, methods=["GET", "POST"])

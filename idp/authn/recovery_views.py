@@ -7,7 +7,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, request
 
 from idp import limits, web
-from idp.authn import flow, password_policy, recovery, recovery_way, steps
+from idp.authn import flow, password_policy, policy, recovery, recovery_way, steps
 from idp.authn.assurance import Demand
 from idp.authn.factors import password
 from idp.authn.views import WAIT
@@ -81,7 +81,7 @@ def new_password() -> Response:
             "recover_new_password.html",
             400 if violations else 200,
             valid=True,
-            rules=password_policy.rules(),
+            rules=password_policy.rules(policy.of(ticket.user).password),
             violations=violations,
             username=ticket.user.username,
         )

@@ -85,7 +85,7 @@ def next_step(found: LoginFlow, standing: Standing) -> Step:
         return Step.ENROL
     if found.sealed_codes or _owes(found, "recovery_codes") or _spent_a_code(found):
         return Step.CODES
-    if (standing.must_change and "pwd" in found.methods) or _owes(found, "password_change") or may_wait(found, standing):
+    if _owes_change(found, standing):
         return Step.CHANGE
     return Step.REVIEW if standing.review else Step.FINISH
 
@@ -95,6 +95,11 @@ def enrolments(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
     if _owes_passkey(found, standing):
         return (PASSKEY,)
     return _enrolment_errands(found, standing) or standing.may_enrol
+
+
+def _owes_change(found: LoginFlow, standing: Standing) -> bool:
+    duty = standing.must_change and "pwd" in found.methods
+    return duty or _owes(found, "password_change") or may_wait(found, standing)
 
 
 def may_wait(found: LoginFlow, standing: Standing) -> bool:

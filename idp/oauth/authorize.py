@@ -21,6 +21,7 @@ from idp.clients import Client
 from idp.config import settings
 from idp.oauth import (
     answers,
+    authorization_details,
     authorization_request,
     codes,
     consent,
@@ -157,7 +158,22 @@ def _demand(asking: Asking, client: Client) -> authn.Demand:
         client_name=client.client_name,
         asked_at=asking.asked_at,
         form_targets=(web.origin_of(request.reply.redirect_uri),),
+        purpose=_purpose(request),
     )
+
+
+def _purpose(request: AuthorizationRequest) -> tuple[str, ...]:
+    """Say what a step up is about: the details of the request (RFC 9396), else what its scopes open at services."""
+    lines = [
+        line for detail in authorization_details.shown(request.authorization_details) for line in _lines_of(detail)
+    ]
+    identity = (None, resources.userinfo())
+    lines = lines or [resources.sentence(scope) for scope in request.scopes if resources.owner(scope) not in identity]
+    return tuple(line[:200] for line in lines[:12])
+
+
+def _lines_of(detail: authorization_details.Shown) -> list[str]:
+    return [detail.sentence, *(f"{name}: {value}" for name, value in detail.facts)]
 
 
 def _acr(request: AuthorizationRequest) -> str | None:
@@ -178,6 +194,17 @@ def _consent_owed(asking: Asking, client: Client, session: SsoSession) -> bool:
 
 
 def _demand_sign_in(asking: Asking, client: Client, demand: authn.Demand) -> Response:
+    session = sessions.current()
+    if session is not None and asking.parked is None:
+        audit.record(
+            audit.Event.STEP_UP_REQUIRED,
+            subject=session.sub,
+            client_id=client.client_id,
+            sid=session.sid,
+            acr=demand.acr,
+            max_age_s=demand.max_age_s,
+            prompt=" ".join(sorted(demand.prompt)) or None,
+        )
     waiting = _parked(asking)
     return authn.demand(dataclasses.replace(demand, return_to=f"{RESUME}?txn={waiting.txn}"))
 
