@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz check format lock browser clean
+.PHONY: help install run test fuzz check format lock messages browser clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,10 @@ lock: ## resolve the dependencies anew into the two lock files (needs uv on the 
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.lock
+
+messages: $(STAMP) ## collect the sentences of code and templates into the catalogs, for translators
+	$(BIN)/pybabel --quiet extract -F pyproject.toml -k lazy_gettext -k marked --add-location file --sort-output --omit-header -o var/idp.pot .
+	$(BIN)/pybabel --quiet update -i var/idp.pot -d idp/locale -D idp --no-fuzzy-matching --ignore-obsolete --omit-header
 
 clean: ## forget the demo's state and the caches (keeps .venv)
 	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 BODY_WITHIN_S = 10.0
 _ALIVE = "/healthz"
 _PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), ("connection", "close")]
+
+_NOT_DURABLE = [("content-type", "application/json"), ("cache-control", "no-store"), ("retry-after", "10")]
+_AWAY = b'{"error":"temporarily_unavailable","error_description":"Nothing was done; please try again in a moment."}'
+
+HELD = "idp.held"  # in the environ: futures of what must be done before the answer leaves (web.hold_answer)
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -41,16 +47,60 @@ class _Answer:
         self.status, self.headers = int(status.split(" ", 1)[0]), headers
 
 
+class _Documents:
+    """Public documents (discovery, the keys) that the application has just answered, kept for a second.
+
+    Every relying application asks for them, some at each request, and they change at most a few times a day. An answer may be
+    kept when it is small JSON that the application itself calls public; it is given again to a plain GET of the same address.
+    """
+
+    KEPT_S, MOST, LARGEST = 1.0, 32, 64 * 1024
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str | None, bool], tuple[float, _Answer]] = {}
+
+    def find(self, scope: Any) -> _Answer | None:
+        """Return what the application would answer, or None when it must be asked."""
+        if scope.method != "GET" or not self._known:
+            return None
+        until, answer = self._known.get(self._key(scope), (0.0, None))
+        return answer if time.monotonic() < until and "if-none-match" not in scope.headers else None
+
+    def keep(self, scope: Any, answer: _Answer) -> None:
+        """Keep an answer for a second, if it is such a document."""
+        if scope.method != "GET" or scope.query_string or answer.status != 200 or len(answer.body) > self.LARGEST:
+            return
+        headers = {name.lower(): value for name, value in answer.headers}
+        if (
+            not headers.get("cache-control", "").startswith("public")
+            or headers.get("content-type") != "application/json"
+        ):
+            return
+        if len(self._known) >= self.MOST:
+            self._known.clear()
+        lasting = [(name, value) for name, value in answer.headers if name.lower() != "x-request-id"]
+        self._known[self._key(scope)] = (time.monotonic() + self.KEPT_S, _Answer(200, lasting, answer.body))
+
+    def _key(self, scope: Any) -> tuple[str, str | None, bool]:
+        """An address is path and host; whether scripts of other origins ask changes the headers. No query: those are not kept."""
+        path = f"{scope.path}?{scope.query_string}" if scope.query_string else scope.path
+        return path, scope.authority or scope.headers.get("host"), "origin" in scope.headers
+
+
 class Gateway:
     """An RSGI application around a WSGI application."""
 
     def __init__(self, app: Application, *, threads: int, max_body: int, body_within_s: float = BODY_WITHIN_S) -> None:
         self.app, self.max_body, self.body_within_s = app, max_body, body_within_s
+        self._documents = _Documents()
         self._threads = ThreadPoolExecutor(threads, "request")
         self._for_probes = ThreadPoolExecutor(1, "probe")
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
+        if (known := self._documents.find(scope)) is not None:
+            proto.response_bytes(200, known.headers, known.body)
+            return
         try:
             environ = environ_of(scope)
             body = await self._body(environ, proto)
@@ -62,7 +112,11 @@ class Gateway:
             proto.response_str(400, _PLAIN, "The request could not be read.\n")
             return
         threads = self._for_probes if scope.path == _ALIVE else self._threads
-        answer = await asyncio.get_running_loop().run_in_executor(threads, self._answer, environ, body)
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[_Answer] = loop.create_future()
+        threads.submit(self._answer, environ, body, lambda told: loop.call_soon_threadsafe(_settle, answered, told))
+        answer = await answered
+        self._documents.keep(scope, answer)
         proto.response_bytes(answer.status, answer.headers, answer.body)
 
     async def _body(self, environ: Environ, proto: Any) -> bytes:
@@ -92,8 +146,28 @@ class Gateway:
                 break
         return bytes(body)
 
-    def _answer(self, environ: Environ, body: bytes) -> _Answer:
-        """Let the application answer, in a thread."""
+    def _answer(self, environ: Environ, body: bytes, tell: Callable[[_Answer], Any]) -> None:
+        """Let the application answer, in a thread; what the answer has to wait for, it waits for without one."""
+        held: list[Future[None]] = []
+        environ[HELD] = held
+        answer = self._called(environ, body)
+        if not held:
+            tell(answer)
+            return
+        left = iter(held)
+
+        def go_on(done: Future[None] | None = None) -> None:
+            if done is not None and (error := done.exception()) is not None:
+                log.error("an answer was held back: %s", type(error).__name__, exc_info=error)
+                tell(_Answer(503, _NOT_DURABLE, _AWAY))
+            elif (work := next(left, None)) is not None:
+                work.add_done_callback(go_on)
+            else:
+                tell(answer)
+
+        go_on()
+
+    def _called(self, environ: Environ, body: bytes) -> _Answer:
         environ["wsgi.input"] = BytesIO(body)
         answer = _Answer()
         try:
@@ -106,6 +180,11 @@ class Gateway:
             log.exception("the application broke")
             return _Answer(500, _PLAIN, b"Something broke on our side.\n")
         return answer
+
+
+def _settle(answered: asyncio.Future[_Answer], answer: _Answer) -> None:
+    if not answered.done():
+        answered.set_result(answer)
 
 
 def environ_of(scope: Any) -> Environ:

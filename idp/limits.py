@@ -16,6 +16,7 @@ Accounts appear in keys and in the audit only as keyed digests: people type pass
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 
@@ -175,6 +176,7 @@ def network_bucket(address: str) -> str:
     return _network(address, 24, 48)
 
 
+@functools.lru_cache(maxsize=4096)
 def _network(address: str, v4_bits: int, v6_bits: int) -> str:
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

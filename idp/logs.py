@@ -6,7 +6,7 @@ shortened and its control characters are spelled out, so that nobody can write l
 
 from __future__ import annotations
 
-import json
+import functools
 import logging
 import logging.config
 import re
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 from flask import Flask, Response, g, request
 
 from idp.config.schema import Log
@@ -83,7 +84,7 @@ class JsonFormatter(logging.Formatter):
         line |= _extra(record)
         if record.exc_info and record.exc_info[0]:
             line["exception"] = clean(_trace(record), longest=MAX_TRACE, keep_lines=True)
-        return json.dumps(line, ensure_ascii=False, default=_as_text)
+        return orjson.dumps(line, default=_as_text, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -131,8 +132,15 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+# Text in which none of the above can stand: letters, digits and signs that neither assign nor quote. Most values are of this kind.
+_PLAIN = re.compile(r"[A-Za-z0-9 _./,;()+-]*", re.ASCII)
+_PLAIN_SECRET = re.compile(r"eyJ|\b(?:Bearer|Basic|DPoP|Negotiate) ", re.IGNORECASE)
+
+
 def clean(text: str, *, longest: int = MAX_TEXT, keep_lines: bool = False) -> str:
     """Return text that may stand in a log: shortened, secrets hidden, control characters spelled out."""
+    if len(text) <= longest and _PLAIN.fullmatch(text) and not _PLAIN_SECRET.search(text):
+        return text
     hidden = redact(text[: 2 * longest])
     if len(text) > longest:
         hidden = f"{hidden[:longest]}… ({len(text)} characters)"
@@ -198,9 +206,10 @@ def _when(record: logging.LogRecord) -> datetime:
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: their answers only matter when bad
 
 
-def _path() -> str:
+@functools.lru_cache(maxsize=1024)
+def _path(path: str) -> str:
     """The path as one word: a blank in it must not look like the end of it and the begin of our own facts (attack 132)."""
-    return quote(clean(request.path, longest=200), safe="/:@!$&'()*+,;-._~…")
+    return quote(clean(path, longest=200), safe="/:@!$&'()*+,;-._~…")
 
 
 def install(app: Flask) -> None:
@@ -212,21 +221,30 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        level = logging.DEBUG if request.path in _PROBES and response.status_code < 400 else logging.INFO
-        ACCESS.log(level, "%s %s %d", request.method[:16], _path(), response.status_code,
-                    extra=_answer_facts(response))  # fmt: skip
+        write_access(
+            request.method, request.path, response.status_code,
+            route=request.url_rule.rule if request.url_rule else None, began_at=g.get("idp_began_at"),
+            address=request.remote_addr, size=response.calculate_content_length(), agent=request.user_agent.string,
+        )  # fmt: skip
         return response
 
 
-def _answer_facts(response: Response) -> dict[str, Any]:
-    began_at = g.get("idp_began_at")
-    return {
-        "route": request.url_rule.rule if request.url_rule else None,
+def write_access(
+    method: str, path: str, status: int, *, route: str | None, began_at: float | None, address: str | None,
+    size: int | None, agent: str,
+) -> None:  # fmt: skip
+    """Write the line of one answer; `began_at` is of time.perf_counter."""
+    level = logging.DEBUG if path in _PROBES and status < 400 else logging.INFO
+    if not ACCESS.isEnabledFor(level):
+        return
+    facts = {
+        "route": route,
         "duration_ms": round((time.perf_counter() - began_at) * 1000, 1) if began_at else None,
-        "address": request.remote_addr,
-        "size": response.calculate_content_length(),
-        "user_agent": (request.user_agent.string or "")[:200],
+        "address": address,
+        "size": size,
+        "user_agent": agent[:200],
     }
+    ACCESS.log(level, "%s %s %d", method[:16], _path(path[:500]), status, extra=facts)
 
 
 def flush() -> None:

@@ -7,6 +7,7 @@ Labels never hold what a stranger sent: routes are templates, methods and outcom
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 import time
@@ -47,13 +48,18 @@ HASH_SECONDS = Histogram("idp_password_hash_seconds", "Time of one password hash
 
 def count_event(event: str, *, outcome: str, details: Mapping[str, object]) -> None:
     """Count one audit event; sign-ins, tokens and refusals get a series of their own as well."""
-    EVENTS.labels(event, outcome).inc()
+    _events(event, outcome).inc()
     if event in ("login.succeeded", "login.failed"):
         SIGN_INS.labels(event.removeprefix("login.")).inc()
     elif event in _GRANTS:
         TOKENS.labels(str(details.get("grant_type") or _GRANTS[event])[:80]).inc()
     elif event == "limit.exceeded":
         REFUSALS.labels(str(details.get("scope") or "unknown")[:80]).inc()
+
+
+@functools.lru_cache(maxsize=1024)
+def _events(event: str, outcome: str) -> Counter:
+    return EVENTS.labels(event, outcome)
 
 
 def install(app: Flask) -> None:
@@ -66,11 +72,25 @@ def install(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "unmatched"
-        method = request.method if request.method in _METHODS else "other"
-        REQUESTS.labels(route, method, str(response.status_code)).inc()
-        if began_at := g.get("idp_metrics_began_at"):
-            LATENCY.labels(route).observe(time.perf_counter() - began_at)
+        count_answer(route, request.method, response.status_code, began_at=g.get("idp_metrics_began_at"))
         return response
+
+
+def count_answer(route: str, method: str, status: int, *, began_at: float | None) -> None:
+    """Count one answer, and the time since `began_at` (of time.perf_counter)."""
+    _requests(route, method if method in _METHODS else "other", status).inc()
+    if began_at:
+        _latency(route).observe(time.perf_counter() - began_at)
+
+
+@functools.lru_cache(maxsize=1024)
+def _requests(route: str, method: str, status: int) -> Counter:
+    return REQUESTS.labels(route, method, str(status))
+
+
+@functools.lru_cache(maxsize=512)
+def _latency(route: str) -> Histogram:
+    return LATENCY.labels(route)
 
 
 def exposition(extra: Iterable[Metric] = ()) -> bytes:

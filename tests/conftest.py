@@ -276,8 +276,12 @@ def make_app(kv_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
 @pytest.fixture
 def app(make_app: Callable[..., Flask], db_url: str, setup: dict[str, Any]) -> Iterator[Flask]:
-    """The application, inside its context, on SQLite and on PostgreSQL, with signing keys where the room exists."""
+    """The application, inside its context, on SQLite and on PostgreSQL, with signing keys where the room exists.
+
+    On SQLite the busiest endpoints are answered in front of Flask, as in production; on PostgreSQL by Flask (web/front.py).
+    """
     built = make_app(db_url, **setup)
+    built.extensions["idp.front"].is_on = db_url.startswith("sqlite")
     with built.app_context():
         yield built
         db.session.rollback()

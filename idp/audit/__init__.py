@@ -2,6 +2,7 @@
 
 events.py       the vocabulary: every event, its sentence, its OCSF number
 trail.py        record(): one row in the caller's transaction
+together.py     record_apart(): events without a change, many requests in one commit
 text.py         what may enter (bounds, cleaning, the guard against secrets) and the canonical bytes
 chain.py        tables of the chain; the hash of one event
 seal.py         numbers new events without gaps and links them, apart from the writers
@@ -18,10 +19,11 @@ from idp.audit.export import Export, export, verify_export
 from idp.audit.seal import seal
 from idp.audit.search import Entry, Page, Query, follow, has_happened, search, tail
 from idp.audit.text import SecretRefused
-from idp.audit.trail import record
+from idp.audit.trail import record, record_apart
 from idp.audit.verify import Report, verify, verify_tail
 
 __all__ = [
     "FAILURE", "SUCCESS", "Entry", "Event", "Export", "Page", "Query", "Report", "SecretRefused", "export", "follow",
-    "has_happened", "public_keys", "record", "seal", "search", "tail", "verify", "verify_export", "verify_tail",
+    "has_happened", "public_keys", "record", "record_apart", "seal", "search", "tail", "verify", "verify_export",
+    "verify_tail",
 ]  # fmt: skip

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import BigInteger, Index, Integer, String, Text, insert, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import clock, crypto, metrics, web
 from idp.audit.events import Event
 from idp.audit.text import clean, details_json, spaced
+from idp.audit.together import Committer
 from idp.db import UtcDateTime, db
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
@@ -79,6 +81,29 @@ def record(
     row = _row(event, outcome, reason, actor, subject, client_id, sid, acr, amr, details)
     db.session.connection().execute(_INSERT, row)
     metrics.count_event(event.value, outcome=row["outcome"], details=details)
+
+
+def record_apart(
+    event: Event, *, client_id: str | None = None, actor: str | None = None, sid: str | None = None, **details: Any
+) -> None:
+    """Write down an event that comes with no change of its own, in one transaction with those of other requests.
+
+    The answer of the running request leaves when the event is durable; if it cannot be written the answer is 503 and not what
+    the view said. Outside a request it is `record`.
+    """
+    if web.context().request_id is None:
+        record(event, client_id=client_id, actor=actor, sid=sid, **details)
+        return
+    row = _row(event, None, None, actor, None, client_id, sid, None, (), details)
+    web.hold_answer(_committer().add(row))
+    metrics.count_event(event.value, outcome=row["outcome"], details=details)
+
+
+def _committer() -> Committer:
+    kept: Committer | None = current_app.extensions.get("idp.audit.committer")
+    if kept is None:
+        kept = current_app.extensions.setdefault("idp.audit.committer", Committer(db.engine, _INSERT))
+    return kept
 
 
 def _row(

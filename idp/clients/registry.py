@@ -73,7 +73,7 @@ def find(client_id: str) -> Client | None:
     if not _CLIENT_ID.fullmatch(client_id):
         return None
     cache = _cache()
-    if db.session.info.get(_CHANGED) or not cache.is_current():
+    if _changed_here() or not cache.is_current():
         return _load(client_id)
     known = cache.clients.get(client_id)
     if known is None:
@@ -81,6 +81,11 @@ def find(client_id: str) -> Client | None:
         known = _load(client_id)
         cache.keep(known, generation)
     return known
+
+
+def _changed_here() -> bool:
+    """Say whether the running transaction changed a client. Asks for no database session where there is none."""
+    return db.session.registry.has() and bool(db.session.info.get(_CHANGED))
 
 
 def get(client_id: str) -> Client:

@@ -70,6 +70,7 @@ def install(app: Flask) -> None:
     app.extensions["idp.oauth"] = server.Server()
     app.register_blueprint(views.protocol)
     app.extensions[web.ALIASED] = frozenset(client_certificate.ALIASED.values())
+    web.shorten(app, views.SHORT_WAY)
     sessions.ended.connect(logout.on_session_ended)
     sessions.ended.connect(session_management.on_session_ended)
     sessions.all_ended.connect(logout.on_sessions_of_person_ended)

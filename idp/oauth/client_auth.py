@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from dataclasses import dataclass, replace
 from urllib.parse import unquote_plus
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
+from flask import current_app
 
 from idp import audit, clients, limits, web
 from idp.clients import Client, profiles
@@ -105,6 +107,11 @@ def _read_basic(authorization: str) -> Presented:
     return Presented("client_secret_basic", unquote_plus(user), unquote_plus(password)) if colon else nothing
 
 
+def named_in_header(authorization: str | None) -> str | None:
+    """Return the client that a Basic header names, proved or not."""
+    return _read_basic(authorization).client_id if authorization else None
+
+
 def _problem(presented: Presented, client: Client | None) -> str | None:
     """Say what is wrong, to somebody who may be the client or an attacker: details only for who knows the secret."""
     if client is None:
@@ -126,10 +133,42 @@ def _check_patience(client: Client) -> None:
     """Refuse before anything is judged while one client at one address fails too often; a right secret is no exception, else the
     answer would tell it from a wrong one (attack 41). Elsewhere the client is served as ever. Raises TooManyFailures."""
     key = _failures_of(client)
-    if limits.exhausted(_FAILURES, key, count=FAILURES, window_s=WINDOW_S):
+    if _patience().is_over(key):
         verdict = limits.spend(_FAILURES, key, count=FAILURES, window_s=WINDOW_S)  # writes it down, once per window
         if not verdict.allowed:
             raise TooManyFailures(verdict.retry_after_s)
+
+
+class _Patience:
+    """Which clients at which addresses have failed too often, asked of Redis at most once a second each.
+
+    A failure that this process sees counts at once; one that another saw, a second later at the latest. Wrong proofs are
+    counted in Redis without this (`_rejected`), so that no guess beyond the limit is ever answered.
+    """
+
+    ASK_EVERY_S, KEPT = 1.0, 10_000
+
+    def __init__(self) -> None:
+        self._asked: dict[str, tuple[float, bool]] = {}
+
+    def is_over(self, key: str) -> bool:
+        now = time.monotonic()
+        at, over = self._asked.get(key, (float("-inf"), False))
+        if now - at < self.ASK_EVERY_S:
+            return over
+        over = limits.exhausted(_FAILURES, key, count=FAILURES, window_s=WINDOW_S)
+        if len(self._asked) >= self.KEPT:
+            self._asked.clear()
+        self._asked[key] = (now, over)
+        return over
+
+    def forget(self, key: str) -> None:
+        self._asked.pop(key, None)
+
+
+def _patience() -> _Patience:
+    kept: _Patience = current_app.extensions.setdefault("idp.patience", _Patience())
+    return kept
 
 
 def _rejected(presented: Presented, client: Client | None, problem: str) -> OAuth2Error:
@@ -139,6 +178,7 @@ def _rejected(presented: Presented, client: Client | None, problem: str) -> OAut
     """
     if client is not None:
         verdict = limits.spend(_FAILURES, _failures_of(client), count=FAILURES, window_s=WINDOW_S)
+        _patience().forget(_failures_of(client))
         if not verdict.allowed:
             return TooManyFailures(verdict.retry_after_s)
     named = refusals.named((presented.client_id or "")[:200])

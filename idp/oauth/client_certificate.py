@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from flask import g, request
+from flask import g
 
-from idp import certificates, crypto
+from idp import certificates, crypto, web
 from idp.certificates import BadCertificate, Certificate
 from idp.clients import Client, key_sets, profiles, tls_metadata
 from idp.config import settings
@@ -130,7 +130,7 @@ def _presented() -> Certificate | None:
     if "client_certificate" not in g:
         wanted = settings().mtls
         is_on = wanted.header and settings().server.trusted_proxies
-        text = request.headers.get(wanted.header, "") if is_on else ""
+        text = (web.call().header(wanted.header.upper().replace("-", "_")) or "") if is_on else ""
         g.client_certificate = certificates.read(text, wanted.header_format) if text else None
     found: Certificate | None = g.client_certificate
     return found

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import orjson
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
-from flask import Response, request
+from flask import Response
 
 from idp import audit, authn, clients, clock, crypto, kv, limits, sessions, web
 from idp.authn import guard
@@ -28,6 +28,7 @@ from idp.oauth.device_codes import DeviceGrant
 from idp.oauth.grants.device_code import DeviceCodeGrant
 from idp.oauth.params import Params
 from idp.sessions import SsoSession
+from idp.web import Answer
 
 ENTRY, CONFIRM = "/device", "/device/confirm"
 STARTS, STARTS_WINDOW_S = 120, 60  # device authorizations of one client and address
@@ -57,12 +58,12 @@ class Pending:
 # --- the device ---------------------------------------------------------------------------------------------------
 
 
-def start() -> Response:
+def start() -> Answer:
     """POST /device_authorization (RFC 8628 section 3.1): the client authenticates as it registered."""
     sent = Params({})
     try:
         sent = params.of_form()
-        client = client_auth.authenticate(sent, request.headers.get("Authorization"))
+        client = client_auth.authenticate(sent, web.call().header("AUTHORIZATION"))
         if not client.check_grant_type(DeviceCodeGrant.GRANT_TYPE):
             raise UnauthorizedClientError("The client is not registered for the device code grant.")
         asked = resources.allowed(client, sent.words("scope"), sent.resources)

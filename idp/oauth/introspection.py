@@ -11,25 +11,27 @@ from typing import Any
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, UnauthorizedClientError
-from flask import Response, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
-from idp import clock, keys
+from idp import clock, keys, web
 from idp.clients import Client
 from idp.config import settings
 from idp.oauth import access_tokens, client_auth, params, server, subjects, tokens
 from idp.oauth.params import Params
+from idp.web import Answer
 
 INACTIVE = {"active": False}
 SIGNED = "application/token-introspection+jwt"
 TYPE = "token-introspection+jwt"
 
 
-def respond() -> Response:
+def respond() -> Answer:
     """POST /introspect."""
     sent = Params({})
     try:
         sent = params.of_form()
-        client = client_auth.authenticate(sent, request.headers.get("Authorization"))
+        client = client_auth.authenticate(sent, web.call().header("AUTHORIZATION"))
         if client.is_public:
             raise UnauthorizedClientError("A public client cannot prove that it may ask.")
         raw_token = sent.get("token")
@@ -68,10 +70,12 @@ def _refresh_token(raw_token: str, client: Client) -> dict[str, Any]:
 
 def _wants_signed() -> bool:
     """RFC 9701 section 4: the caller names the media type; a wildcard gets JSON as ever."""
-    return any(kind == SIGNED and quality > 0 for kind, quality in request.accept_mimetypes)
+    accepted = web.call().header("ACCEPT") or ""
+    kinds = parse_accept_header(accepted, MIMEAccept) if SIGNED in accepted.lower() else ()
+    return any(kind == SIGNED and quality > 0 for kind, quality in kinds)
 
 
-def _signed(told: dict[str, Any], client: Client) -> Response:
+def _signed(told: dict[str, Any], client: Client) -> Answer:
     """RFC 9701 section 5: the answer stands in one claim, addressed to who asked; its own `typ` keeps it from passing for a token."""
     body = {
         "iss": settings().server.issuer,
@@ -80,6 +84,4 @@ def _signed(told: dict[str, Any], client: Client) -> Response:
         "token_introspection": told,
     }
     alg = client.introspection_signed_response_alg or client.id_token_signed_response_alg
-    response = Response(keys.sign(body, typ=TYPE, alg=alg), content_type=SIGNED)
-    response.headers.extend(server.NO_STORE)
-    return response
+    return server.jwt_answer(keys.sign(body, typ=TYPE, alg=alg), SIGNED)

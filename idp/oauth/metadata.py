@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from flask import Response, current_app, request
+from flask import current_app
+from werkzeug.http import parse_etags
 
-from idp import authn, jwe, keys, language
+from idp import authn, jwe, keys, language, web
 from idp.clients import SUBJECT_TYPES, profiles
 from idp.config import settings
 from idp.oauth import (
@@ -32,6 +33,7 @@ from idp.oauth import (
 )
 from idp.oauth.authorization_request import prompts
 from idp.oauth.grants import GRANTS
+from idp.web import Answer
 
 DISCOVERY_MAX_AGE_S = 3600
 JWKS_MAX_AGE_S = 300  # a new key is published long before it signs; see keys
@@ -96,19 +98,19 @@ def document() -> dict[str, Any]:
     } | session_management.metadata()
 
 
-def discovery() -> Response:
+def discovery() -> Answer:
     """Answer both well-known addresses with the same document (O-6)."""
     body, etag = _bytes("idp.discovery", document)
     return _cached(body, etag, DISCOVERY_MAX_AGE_S)
 
 
-def described() -> Response:
+def described() -> Answer:
     """Answer the OpenAPI description (openapi.py)."""
     body, etag = _bytes("idp.openapi", openapi.document)
     return _cached(body, etag, DISCOVERY_MAX_AGE_S)
 
 
-def jwks() -> Response:
+def jwks() -> Answer:
     """Answer the public keys: those that sign, those that will, and those whose tokens are still about (O-7, O-8)."""
     published = keys.jwks_document()
     return _cached(published.body, published.etag, JWKS_MAX_AGE_S)
@@ -141,13 +143,14 @@ def _bytes(name: str, build: Callable[[], dict[str, Any]]) -> tuple[bytes, str]:
     known: tuple[bytes, str] | None = current_app.extensions.get(name)
     if known is None:
         body = orjson.dumps(build())
-        known = current_app.extensions[name] = (body, hashlib.sha256(body).hexdigest()[:32])
+        known = current_app.extensions[name] = (body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
     return known
 
 
-def _cached(body: bytes, etag: str, max_age_s: int) -> Response:
-    response = Response(body, content_type="application/json")
-    response.headers["Cache-Control"] = f"public, max-age={max_age_s}"
-    response.set_etag(etag.strip('"'))
-    response.make_conditional(request)
-    return response
+def _cached(body: bytes, etag: str, max_age_s: int) -> Answer:
+    """RFC 9110 section 13.1.2: who has this version already is told so, without the document."""
+    kept = [("ETag", etag), ("Cache-Control", f"public, max-age={max_age_s}")]
+    asked = web.call().header("IF_NONE_MATCH")
+    if asked and parse_etags(asked).contains_weak(etag.strip('"')):
+        return Answer(b"", 304, kept)
+    return Answer(body, 200, [("Content-Type", "application/json"), *kept])

@@ -11,14 +11,14 @@ import dataclasses
 import orjson
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from flask import Response, request
 
-from idp import audit, clock, crypto, kv, limits
+from idp import audit, clock, crypto, kv, limits, web
 from idp.clients import Client
 from idp.oauth import authorization_request, client_auth, once, params, request_object, server
 from idp.oauth.authorization_request import Refused
 from idp.oauth.errors import InvalidRequestObject, Unproven
 from idp.oauth.params import Params
+from idp.web import Answer
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 PUSHED_S = 90
@@ -33,12 +33,12 @@ class InvalidRequestUri(Unproven):
     public = "This sign-in has expired or was finished already. Go back to the service that you wanted to use and start again."
 
 
-def respond() -> Response:
+def respond() -> Answer:
     """POST /par."""
     sent = Params({})
     try:
         sent = params.of_form()
-        client = client_auth.authenticate(sent, request.headers.get("Authorization"))
+        client = client_auth.authenticate(sent, web.call().header("AUTHORIZATION"))
         if client.is_public:
             limits.visit("pushed_request")
         if sent.get("request_uri"):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from flask import request
 from werkzeug.datastructures import MultiDict
 
+from idp import web
 from idp.oauth.errors import quotable
 
 REPEATABLE = ("resource", "audience")  # RFC 8707 section 2, RFC 8693 section 2.1
@@ -43,20 +43,22 @@ class Params:
 
 def of_browser() -> Params:
     """Read a request that comes through the browser: the query of a GET, the form of a POST. Raises InvalidRequestError."""
-    if request.method != "GET":
+    sent = web.call()
+    if sent.method != "GET":
         return of_form()
-    _check_encoding(request.query_string)
-    return read(request.args)
+    _check_encoding(sent.query_string.encode("latin-1", "replace"))
+    return read(sent.query)
 
 
 def of_form() -> Params:
     """Read a POST: a form in the body and no query string. Raises InvalidRequestError."""
-    if request.query_string:
+    sent = web.call()
+    if sent.query_string:
         raise InvalidRequestError("Parameters belong into the body of the POST; the query string must be empty.")
-    if request.mimetype != FORM:
+    if sent.mimetype != FORM:
         raise InvalidRequestError(f"The body must be {FORM}.")
-    _check_encoding(request.get_data())
-    return read(request.form)
+    _check_encoding(sent.body)
+    return read(sent.form)
 
 
 def _check_encoding(raw: bytes) -> None:

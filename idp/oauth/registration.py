@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 from authlib.oauth2 import OAuth2Error
-from flask import Response, request
+from flask import request
 
 from idp import audit, clients, limits, strict_json, web
 from idp.clients import Client, own_metadata, profiles, registration_tokens
@@ -23,6 +23,7 @@ from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput
 from idp.oauth import refusals, resources, server, software_statements
+from idp.web import Answer
 
 OPEN_SCOPES = tuple(scope for scope in resources.IDENTITY_SCOPES if scope != "provider")
 _SPENT = "The initial access token is unknown, used up or expired."
@@ -56,7 +57,7 @@ class _Door:
         return self.raw_token is None
 
 
-def register() -> Response:
+def register() -> Answer:
     """POST /register (RFC 7591 section 3.1). A request that is refused spends nothing."""
     limits.spend("registration", web.context().address or "", count=ATTEMPTS, window_s=WINDOW_S).insist()
     try:
@@ -66,7 +67,7 @@ def register() -> Response:
         return _refuse(error)
 
 
-def manage(client_id: str) -> Response:
+def manage(client_id: str) -> Answer:
     """GET, PUT or DELETE /register/<client_id> (RFC 7592 section 2)."""
     try:
         raw_token = _bearer()
@@ -80,7 +81,7 @@ def manage(client_id: str) -> Response:
         return _refuse(error, client_id if clients.find(client_id) else None)
 
 
-def _register() -> Response:
+def _register() -> Answer:
     door = _door()
     sent = _json()
     statement = sent.pop("software_statement", None)
@@ -112,12 +113,12 @@ def _door() -> _Door:
 # --- management ---------------------------------------------------------------------------------------------------
 
 
-def _read(client: Client, _registration: Registration, raw_token: str) -> Response:
+def _read(client: Client, _registration: Registration, raw_token: str) -> Answer:
     """RFC 7592 section 2.1. The secret was shown once, and nobody can read it again."""
     return server.answer(_described(client, raw_token))
 
 
-def _update(client: Client, registration: Registration, raw_token: str) -> Response:
+def _update(client: Client, registration: Registration, raw_token: str) -> Answer:
     """RFC 7592 section 2.2: the whole registration anew; what is left out goes back to its default."""
     sent = _json()
     _must_be_itself(client, sent)
@@ -135,12 +136,12 @@ def _update(client: Client, registration: Registration, raw_token: str) -> Respo
     return server.answer(_described(changed, fresh))
 
 
-def _delete(client: Client, _registration: Registration, raw_token: str) -> Response:
+def _delete(client: Client, _registration: Registration, raw_token: str) -> Answer:
     """RFC 7592 section 2.3; tokens of the client die with it."""
     if not registration_tokens.forget(client.client_id, raw_token):
         raise NotAllowed("The client was deleted meanwhile.")
     clients.delete(client.client_id, actor=f"registration:{client.client_id}")
-    return Response(status=204, headers=dict(server.NO_STORE))
+    return Answer(b"", 204, list(server.NO_STORE))
 
 
 _ACTIONS = {"GET": _read, "PUT": _update, "DELETE": _delete}
@@ -232,7 +233,7 @@ def _secret(raw_secret: str | None) -> dict[str, Any]:
     return {"client_secret": raw_secret, "client_secret_expires_at": 0} if raw_secret else {}
 
 
-def _refuse(error: OAuth2Error, client_id: str | None = None) -> Response:
+def _refuse(error: OAuth2Error, client_id: str | None = None) -> Answer:
     """Answer an error (RFC 7591 section 3.2.2) and write it down."""
     told = error.get_error_description()
     verdict = refusals.record(

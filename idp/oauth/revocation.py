@@ -10,20 +10,20 @@ from typing import Any
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from flask import Response, request
 
-from idp import audit
+from idp import audit, web
 from idp.clients import Client
 from idp.oauth import access_tokens, client_auth, issuing, params, server, tokens
 from idp.oauth.params import Params
+from idp.web import Answer
 
 
-def respond() -> Response:
+def respond() -> Answer:
     """POST /revoke."""
     sent = Params({})
     try:
         sent = params.of_form()
-        client = client_auth.authenticate(sent, request.headers.get("Authorization"))
+        client = client_auth.authenticate(sent, web.call().header("AUTHORIZATION"))
         raw_token = sent.get("token")
         if raw_token is None:
             raise InvalidRequestError("token is missing.")

@@ -13,7 +13,6 @@ import orjson
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
-from flask import Response, request
 
 from idp import audit, clients, web
 from idp.clients import Client
@@ -21,6 +20,7 @@ from idp.oauth import client_auth, client_certificate, params, refusals, reuse, 
 from idp.oauth.errors import CodeReplayed, RefreshTokenReused, TooManyFailures
 from idp.oauth.grants import GRANTS
 from idp.oauth.params import Params
+from idp.web import Answer
 
 NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
@@ -31,7 +31,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
     def __init__(self, sent: Params) -> None:
         self.method = "POST"
         self.uri = ""
-        self.headers = request.headers
+        self.headers: dict[str, str] = {}  # grants ask `sent`; nobody here asks Authlib's way
         self.sent = sent
         self.payload = BasicOAuth2Payload(sent.one)
         self.client: Client | None = None
@@ -63,7 +63,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
     def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
         """Prove who sent the request."""
-        client = client_auth.authenticate(request.sent, request.headers.get("Authorization"))
+        client = client_auth.authenticate(request.sent, web.call().header("AUTHORIZATION"))
         request.client = client
         client_certificate.insist(client)
         return client
@@ -86,11 +86,11 @@ class Server(AuthorizationServer):  # type: ignore[misc]
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens: what happened is in the audit."""
 
-    def handle_response(self, status: int, body: Any, headers: Any) -> Response:
+    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:
         """Send JSON that no cache keeps (O-24)."""
         return answer(body, status=status, headers=headers)
 
-    def answer_token_request(self) -> Response:
+    def answer_token_request(self) -> Answer:
         """POST /token (RFC 6749 section 3.2)."""
         sent = Params({})
         try:
@@ -103,7 +103,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             return refuse(error, sent)
 
 
-def refuse(error: OAuth2Error, sent: Params) -> Response:
+def refuse(error: OAuth2Error, sent: Params) -> Answer:
     """Answer an error (RFC 6749 section 5.2) and write it down. The refusal is a fact: what it revokes stays revoked."""
     if isinstance(error, CodeReplayed):
         tokens.revoke_family(error.family_id, because=str(error.event))
@@ -112,7 +112,9 @@ def refuse(error: OAuth2Error, sent: Params) -> Response:
         reuse.stop(error.family_id)
     if not isinstance(error, InvalidClientError | TooManyFailures):  # client_auth and limits wrote those down
         told = f"{error.error}: {error.get_error_description()}"
-        verdict = refusals.record(audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=request.path)
+        verdict = refusals.record(
+            audit.Event.TOKEN_REFUSED, client_id=_client_id(sent), reason=told, path=web.call().path
+        )
         if not verdict.allowed:
             error = TooManyFailures(verdict.retry_after_s)
     description = f"{error.get_error_description()} (reference {web.context().request_id})"
@@ -126,16 +128,16 @@ def _headers(error: OAuth2Error) -> list[tuple[str, str]]:
     return [("WWW-Authenticate", 'Basic realm="idp"')] if error.status_code == 401 else []
 
 
-def answer(body: Any, *, status: int = 200, headers: Any = ()) -> Response:
+def answer(body: Any, *, status: int = 200, headers: Any = ()) -> Answer:
     """Build a JSON answer that nobody stores."""
-    response = Response(orjson.dumps(body), status, content_type="application/json")
-    for name, value in headers:
-        response.headers[name] = value
-    for name, value in NO_STORE:
-        response.headers[name] = value
-    return response
+    return Answer(orjson.dumps(body), status, [("Content-Type", "application/json"), *headers, *NO_STORE])
+
+
+def jwt_answer(raw_jwt: str, media_type: str) -> Answer:
+    """Build an answer that is one JWT and that nobody stores."""
+    return Answer(raw_jwt.encode(), 200, [("Content-Type", media_type), *NO_STORE])
 
 
 def _client_id(sent: Params) -> str | None:
     """The client as far as the request tells: good enough for a search in the audit, never for a decision."""
-    return refusals.named(sent.get("client_id") or (request.authorization.username if request.authorization else None))
+    return refusals.named(sent.get("client_id") or client_auth.named_in_header(web.call().header("AUTHORIZATION")))

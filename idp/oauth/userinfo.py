@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6750 import InsufficientScopeError
-from flask import Response, request
 
-from idp import clients, clock, keys
+from idp import clients, clock, keys, web
 from idp.clients import Client
 from idp.config import settings
 from idp.oauth import access_tokens, claims, client_certificate, params, resources, sealed_answers, server, subjects
 from idp.oauth.errors import quotable
 from idp.oauth.sealed_answers import NoEncryptionKey
+from idp.web import Answer
 
 
-def respond() -> Response:
+def respond() -> Answer:
     """GET or POST /userinfo with a bearer token in the header, or in the body of a POST (O-28, O-29)."""
     try:
         raw_token = _bearer_token()
@@ -52,15 +52,13 @@ def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
     return None if person is None else (client, {"sub": subjects.of(client, family.sub)} | person)
 
 
-def _answer(client: Client, told: dict[str, Any]) -> Response:
+def _answer(client: Client, told: dict[str, Any]) -> Answer:
     """Section 5.3.2: JSON, signed, encrypted, or signed and then encrypted, as the client registered. Raises NoEncryptionKey."""
     alg = client.userinfo_signed_response_alg
     if not alg and not client.userinfo_encrypted_response_alg:
         return server.answer(told)
     said = _signed(client, told, alg) if alg else orjson.dumps(told).decode()
-    response = Response(sealed_answers.userinfo(client, said, is_jwt=bool(alg)), content_type="application/jwt")
-    response.headers.extend(server.NO_STORE)
-    return response
+    return server.jwt_answer(sealed_answers.userinfo(client, said, is_jwt=bool(alg)), "application/jwt")
 
 
 def _signed(client: Client, told: dict[str, Any], alg: str) -> str:
@@ -71,10 +69,11 @@ def _signed(client: Client, told: dict[str, Any], alg: str) -> str:
 
 def _bearer_token() -> str | None:
     """RFC 6750 section 2: header or body, one of them, never the query (F-18). Raises InvalidRequestError."""
-    if "access_token" in request.args:
+    sent = web.call()
+    if "access_token" in sent.query:
         raise InvalidRequestError("An access token must not travel in the address (RFC 9700 section 4.3.2).")
-    scheme, _, in_header = request.headers.get("Authorization", "").partition(" ")
-    has_body = request.method == "POST" and request.mimetype == params.FORM
+    scheme, _, in_header = (sent.header("AUTHORIZATION") or "").partition(" ")
+    has_body = sent.method == "POST" and sent.mimetype == params.FORM
     in_body = params.of_form().get("access_token") if has_body else None
     if in_header and in_body:
         raise InvalidRequestError("The access token was sent in two ways at once.")
@@ -83,7 +82,7 @@ def _bearer_token() -> str | None:
     return in_body
 
 
-def _challenge(status: int, error: str = "", description: str = "") -> Response:
+def _challenge(status: int, error: str = "", description: str = "") -> Answer:
     """RFC 6750 section 3: a request without any token gets the bare challenge."""
     told = f', error="{error}", error_description="{quotable(description, 200)}"' if error else ""
     body = {"error": error, "error_description": description} if error else {}

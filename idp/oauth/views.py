@@ -32,6 +32,7 @@ from idp.oauth.errors import Unproven
 from idp.oauth.operations import OPERATIONS, PAGE
 from idp.oauth.params import Params
 from idp.oauth.server import Server
+from idp.web import Answer, Endpoint
 
 protocol = Blueprint("oauth", __name__)
 
@@ -103,26 +104,26 @@ def consent_decision() -> Response:
 
 
 @protocol.post("/token")
-def token() -> Response:
+def token() -> Answer:
     """RFC 6749 section 3.2."""
     server: Server = current_app.extensions["idp.oauth"]
     return server.answer_token_request()
 
 
 @protocol.post("/register")
-def register() -> Response:
+def register() -> Answer:
     """RFC 7591 section 3."""
     return registration.register()
 
 
 @protocol.route("/register/<client_id>", methods=["GET", "PUT", "DELETE"])
-def registered(client_id: str) -> Response:
+def registered(client_id: str) -> Answer:
     """RFC 7592 section 2."""
     return registration.manage(client_id)
 
 
 @protocol.post("/device_authorization")
-def device_authorization() -> Response:
+def device_authorization() -> Answer:
     """RFC 8628 section 3.1."""
     return device.start()
 
@@ -154,25 +155,25 @@ def device_decision() -> Response:
 
 
 @protocol.post("/par")
-def pushed_request() -> Response:
+def pushed_request() -> Answer:
     """RFC 9126."""
     return par.respond()
 
 
 @protocol.route("/userinfo", methods=["GET", "POST"])
-def user_info() -> Response:
+def user_info() -> Answer:
     """OIDC Core 5.3."""
     return userinfo.respond()
 
 
 @protocol.post("/introspect")
-def introspect() -> Response:
+def introspect() -> Answer:
     """RFC 7662."""
     return introspection.respond()
 
 
 @protocol.post("/revoke")
-def revoke() -> Response:
+def revoke() -> Answer:
     """RFC 7009."""
     return revocation.respond()
 
@@ -180,21 +181,21 @@ def revoke() -> Response:
 @protocol.get("/.well-known/openid-configuration")
 @protocol.get("/.well-known/oauth-authorization-server")
 @web.document
-def discovery() -> Response:
+def discovery() -> Answer:
     """OIDC Discovery 4, RFC 8414 section 3."""
     return metadata.discovery()
 
 
 @protocol.get("/openapi.json")
 @web.document
-def described() -> Response:
+def described() -> Answer:
     """OpenAPI 3.1."""
     return metadata.described()
 
 
 @protocol.get("/jwks")
 @web.document
-def jwks() -> Response:
+def jwks() -> Answer:
     """RFC 7517 section 5."""
     return metadata.jwks()
 
@@ -221,6 +222,17 @@ def check_session() -> Response:
     return session_management.frame()
 
 
+SHORT_WAY = {
+    "/token": Endpoint({"POST": token}, open_to_scripts=True),
+    "/introspect": Endpoint({"POST": introspect}),
+    "/revoke": Endpoint({"POST": revoke}, open_to_scripts=True),
+    "/userinfo": Endpoint({"GET": user_info, "POST": user_info}, open_to_scripts=True),
+    "/jwks": Endpoint({"GET": jwks}, open_to_scripts=True, is_document=True),
+    "/.well-known/openid-configuration": Endpoint({"GET": discovery}, open_to_scripts=True, is_document=True),
+    "/.well-known/oauth-authorization-server": Endpoint({"GET": discovery}, open_to_scripts=True, is_document=True),
+}  # answered in front of Flask (web/front.py), by the same functions
+
+
 @protocol.before_app_request
 def _know_the_program() -> None:
     """A wrong method leads to no endpoint, and is told in the same language as everything else there (attack 85)."""
@@ -237,12 +249,7 @@ def _know_the_reader() -> None:
 @protocol.after_request
 def _cors(response: Response) -> Response:
     if request.endpoint in OPEN_TO_SCRIPTS and "Origin" in request.headers:
-        response.headers["Access-Control-Allow-Origin"] = "*"  # no cookies: these endpoints do not read any
-        response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
-        if request.method == "OPTIONS":
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
-            response.headers["Access-Control-Max-Age"] = "3600"
+        response.headers.update(web.cors(request.method))
     return response
 
 

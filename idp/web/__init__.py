@@ -7,7 +7,9 @@ forms.py     CSRF, parameters that come once, local paths
 answers.py   pages, redirects, content security policy, static files
 failures.py  errors for a person or a program
 reader.py    which language a page speaks
-edge.py      install(app): hosts, methods, the commit, headers
+call.py      what a program sent and is told, without a framework
+front.py     install(app); the short way of the busiest endpoints, in front of Flask
+edge.py      hosts, methods, the commit, headers
 """
 
 from idp.web.answers import (
@@ -20,7 +22,8 @@ from idp.web.answers import (
     see_other,
     wants_json,
 )
-from idp.web.edge import ALIASED, MAX_BODY, install
+from idp.web.call import Answer, Call, call
+from idp.web.edge import ALIASED, MAX_BODY, cors, hold_answer
 from idp.web.failures import error_answer
 from idp.web.forms import (
     check_csrf,
@@ -32,6 +35,7 @@ from idp.web.forms import (
     local_path,
     single,
 )
+from idp.web.front import Endpoint, install, shorten
 from idp.web.reader import choose_language, suggest_language
 from idp.web.who import (
     RequestContext,
@@ -47,15 +51,20 @@ from idp.web.who import (
 __all__ = [
     "ALIASED",
     "MAX_BODY",
+    "Answer",
+    "Call",
+    "Endpoint",
     "RequestContext",
     "answer_json",
     "asset",
     "browser_id",
+    "call",
     "check_csrf",
     "choose_language",
     "content_security_policy",
     "context",
     "cookie_name",
+    "cors",
     "csrf_field",
     "csrf_protected",
     "csrf_token",
@@ -64,6 +73,7 @@ __all__ = [
     "duplicates",
     "error_answer",
     "form_refused",
+    "hold_answer",
     "install",
     "local_path",
     "origin_of",
@@ -72,6 +82,7 @@ __all__ = [
     "renew_browser_id",
     "see_other",
     "set_cookie",
+    "shorten",
     "single",
     "suggest_language",
     "wants_json",

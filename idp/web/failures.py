@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, jsonify
+import orjson
+from flask import Response
 from jinja2.exceptions import TemplateNotFound
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
@@ -17,6 +18,7 @@ from idp.db import db, is_unreachable
 from idp.errors import IdpError, Unavailable
 from idp.language import gettext, lazy_gettext
 from idp.web.answers import page, wants_json
+from idp.web.call import Answer
 from idp.web.who import context
 
 log = logging.getLogger(__name__)
@@ -50,36 +52,58 @@ _START_AGAIN = lazy_gettext(
 
 def explain(error: Exception) -> Any:
     """Turn any exception into an answer for its reader; what we did not foresee rolls back and is logged."""
+    if isinstance(error, HTTPException) and error.response is not None:
+        return error.response
+    return answer_of(fault_of(error))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the caller may learn of an error."""
+
+    status: int
+    code: str
+    message: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def fault_of(error: Exception) -> Fault:
+    """Sort an exception; what we did not foresee rolls back and is logged."""
     if isinstance(error, IdpError):
-        return error_answer(error.status, error.code, error.public, retry_after_s=getattr(error, "retry_after_s", None))
+        return Fault(error.status, error.code, error.public, _patience(getattr(error, "retry_after_s", None)))
     if isinstance(error, HTTPException):
-        if error.response is not None:
-            return error.response
-        return error_answer(error.code or 500, _slug(error), error.description or "", headers=_headers_of(error))
+        return Fault(error.code or 500, _slug(error), error.description or "", _headers_of(error))
     db.session.rollback()
     if isinstance(error, kv.Unavailable) or (isinstance(error, DBAPIError) and is_unreachable(error)):
         log.error("a part that we need is away", exc_info=error)
         away = Unavailable()
-        return error_answer(away.status, away.code, away.public, retry_after_s=away.retry_after_s)
+        return Fault(away.status, away.code, away.public, _patience(away.retry_after_s))
     log.exception("unforeseen error", exc_info=error)
-    return error_answer(500, "server_error", gettext("We could not finish this."))
+    return Fault(500, "server_error", gettext("We could not finish this."))
 
 
-def error_answer(
-    status: int, code: str, message: str, *, retry_after_s: int | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
+def error_answer(status: int, code: str, message: str, *, retry_after_s: int | None = None) -> Any:
     """Build an error for a person (a page) or a program (JSON with `error` and `error_description`)."""
+    return answer_of(Fault(status, code, message, _patience(retry_after_s)))
+
+
+def answer_of(fault: Fault) -> Any:
+    """Tell a fault to whoever asks."""
     if wants_json():
-        body = {"error": code, "error_description": message, "request_id": context().request_id}
-        response = jsonify(body)
-        response.status_code = status
-    else:
-        response = _error_page(status, message)
-    for name, value in (headers or {}).items():
-        response.headers[name] = value
-    if retry_after_s is not None:
-        response.headers["Retry-After"] = str(max(1, retry_after_s))
+        return json_of(fault)
+    response = _error_page(fault.status, fault.message)
+    response.headers.update(fault.headers)
     return response
+
+
+def json_of(fault: Fault) -> Answer:
+    """Tell a fault to a program."""
+    body = {"error": fault.code, "error_description": fault.message, "request_id": context().request_id}
+    return Answer(orjson.dumps(body), fault.status, [("Content-Type", "application/json"), *fault.headers])
+
+
+def _patience(retry_after_s: int | None) -> tuple[tuple[str, str], ...]:
+    return (("Retry-After", str(max(1, retry_after_s))),) if retry_after_s is not None else ()
 
 
 def _error_page(status: int, message: str) -> Response:
@@ -95,6 +119,6 @@ def _slug(error: HTTPException) -> str:
     return re.sub(r"[^a-z]+", "_", (error.name or "error").lower())
 
 
-def _headers_of(error: HTTPException) -> dict[str, str]:
+def _headers_of(error: HTTPException) -> tuple[tuple[str, str], ...]:
     kept = ("Allow", "WWW-Authenticate", "Retry-After")
-    return {name: value for name, value in error.get_headers() if name in kept}
+    return tuple((name, value) for name, value in error.get_headers() if name in kept)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-from flask import Response, g, has_request_context, request
+from flask import Response, g, has_app_context, has_request_context, request
 
 from idp import crypto
 from idp.config import settings
@@ -26,18 +26,25 @@ class RequestContext:
 
 def context() -> RequestContext:
     """Return the present request's context."""
-    if not has_request_context():
+    if not has_app_context():
         return RequestContext()
     found = g.get("request_context")
     if found is None:
-        agent = request.headers.get("User-Agent")
-        found = RequestContext(_request_id(), request.remote_addr, agent[:512] if agent else None, _browser_id_sent())
-        g.request_context = found
+        if not has_request_context():
+            return RequestContext()
+        found = g.request_context = context_of(request.environ, browser_id=_browser_id_sent())
     return cast(RequestContext, found)
 
 
-def _request_id() -> str:
-    sent = request.headers.get("X-Request-Id", "") if settings().server.trusted_proxies else ""
+def context_of(environ: dict[str, Any], *, browser_id: str | None = None) -> RequestContext:
+    """Return the context of a request that WSGI describes."""
+    agent = environ.get("HTTP_USER_AGENT")
+    address = environ.get("REMOTE_ADDR")
+    return RequestContext(_request_id(environ), address, agent[:512] if agent else None, browser_id)
+
+
+def _request_id(environ: dict[str, Any]) -> str:
+    sent = environ.get("HTTP_X_REQUEST_ID", "") if settings().server.trusted_proxies else ""
     return sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import statistics
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,3 +128,91 @@ def test_attack_70_two_hosts_are_no_host_of_ours_and_a_whole_url_counts() -> Non
 
 def test_a_name_with_an_underscore_does_not_pass_for_what_a_proxy_sets() -> None:
     assert "HTTP_X_FORWARDED_FOR" not in environ(headers=[("x_forwarded_for", "192.0.2.1")])
+
+
+# --- documents that are kept for a second ---------------------------------------------------------------------------
+
+
+def get(server: Server, path: str = "/jwks", **headers: str) -> httpx.Response:
+    return httpx.get(f"{server.url}{path}", headers=headers, trust_env=False)
+
+
+def test_a_public_document_is_answered_again_without_asking_the_application(server: Server) -> None:
+    asked, again = get(server), get(server)
+    assert "X-Request-Id" in asked.headers and "X-Request-Id" not in again.headers
+    dropped = {"x-request-id", "date"}
+    assert [one for one in asked.headers.items() if one[0] not in dropped] == [
+        one for one in again.headers.items() if one[0] not in dropped
+    ]
+    assert asked.content == again.content
+    until(lambda: "X-Request-Id" in get(server).headers, within_s=5)  # a second later the application is asked again
+
+
+def test_what_is_kept_answers_nothing_but_the_same_question(server: Server) -> None:
+    etag = get(server).headers["ETag"]
+    assert get(server, **{"If-None-Match": etag}).status_code == 304
+    assert get(server, Host="evil.example.com").status_code == 400
+    assert "Access-Control-Allow-Origin" not in get(server).headers
+    assert get(server, Origin="https://spa.example.org").headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Origin" not in get(server).headers
+    assert httpx.post(f"{server.url}/jwks", trust_env=False).status_code == 405
+    assert httpx.head(f"{server.url}/jwks", trust_env=False).content == b""
+
+
+def test_pages_are_never_kept(server: Server) -> None:
+    assert all("X-Request-Id" in get(server, path).headers for path in ("/help", "/help", "/healthz", "/healthz"))
+
+
+# --- answers that wait ------------------------------------------------------------------------------------------------
+
+
+class Asked:
+    """What granian hands to the gateway, and takes from it."""
+
+    def __init__(self, path: str = "/token") -> None:
+        self.scope = SimpleNamespace(
+            method="GET", path=path, query_string="", server="127.0.0.1:80", client="127.0.0.1:7", scheme="http",
+            http_version="1.1", authority=None, headers={"host": "localhost"},
+        )  # fmt: skip
+        self.answer: tuple[int, bytes] | None = None
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.answer = (status, body)
+
+
+def behind(*held: Future[None]) -> gateway.Gateway:
+    """A gateway before an application whose answer must wait for these."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ[gateway.HELD].extend(held)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"a token"]
+
+    return gateway.Gateway(application, threads=1, max_body=100)
+
+
+def test_l_3_an_answer_leaves_when_what_it_waits_for_is_done_and_holds_no_thread_meanwhile() -> None:
+    async def story() -> None:
+        first, second = Future[None](), Future[None]()
+        front, one, other = behind(first, second), Asked(), Asked()
+        waiting = asyncio.gather(front.__rsgi__(one.scope, one), front.__rsgi__(other.scope, other))
+        await asyncio.sleep(0.1)
+        first.set_result(None)
+        await asyncio.sleep(0.1)
+        assert one.answer is None and other.answer is None
+        second.set_result(None)
+        await asyncio.wait_for(waiting, 5)
+        assert one.answer == other.answer == (200, b"a token")
+
+    asyncio.run(story())
+
+
+def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
+    async def story() -> None:
+        broken = Future[None]()
+        broken.set_exception(OSError("disk full"))
+        asked = Asked()
+        await asyncio.wait_for(behind(broken).__rsgi__(asked.scope, asked), 5)
+        assert asked.answer is not None and asked.answer[0] == 503 and b"a token" not in asked.answer[1]
+
+    asyncio.run(story())

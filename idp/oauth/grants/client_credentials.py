@@ -19,7 +19,7 @@ class ClientCredentialsGrant(AuthlibClientCredentialsGrant):  # type: ignore[mis
         authorization_details.refuse(sent)
         audience = resources.allowed_to_machine(client, sent.words("scope"), sent.resources)
         said = issuing.answer_to_machine(client, audience)
-        audit.record(
+        audit.record_apart(
             audit.Event.TOKEN_ISSUED,
             client_id=client.client_id,
             actor=client.client_id,

@@ -1,0 +1,61 @@
+"""What a program sent and what it is told, without a framework around either.
+
+Endpoints for programs speak in these two, so that the same code answers behind Flask and behind the short way (front.py).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qsl
+
+from flask import g, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.http import parse_options_header
+
+Environ = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What a program is told. Flask takes a tuple of this shape from a view."""
+
+    body: bytes
+    status: int = 200
+    headers: list[tuple[str, str]] = []  # noqa: RUF012 — nobody adds to the default
+
+
+class Call:
+    """A request of a program (WSGI's `environ`, PEP 3333), and its whole body."""
+
+    def __init__(self, environ: Environ, body: bytes) -> None:
+        self.environ, self.body = environ, body
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path: str = environ["PATH_INFO"]
+        self.query_string: str = environ.get("QUERY_STRING", "")
+
+    def header(self, name: str) -> str | None:
+        """Return a header by its name in capitals with underscores, such as AUTHORIZATION; None when it was not sent."""
+        return cast("str | None", self.environ.get(f"HTTP_{name}"))
+
+    @cached_property
+    def mimetype(self) -> str:
+        """The media type of the body, in small letters and without parameters."""
+        return parse_options_header(self.environ.get("CONTENT_TYPE"))[0].lower()
+
+    @cached_property
+    def query(self) -> MultiDict[str, str]:
+        """The query string, taken apart; what is no UTF-8 comes back with a mark in its place."""
+        return MultiDict(parse_qsl(self.query_string, keep_blank_values=True))
+
+    @cached_property
+    def form(self) -> MultiDict[str, str]:
+        """A form body (application/x-www-form-urlencoded), taken apart. It must be UTF-8."""
+        return MultiDict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+
+def call() -> Call:
+    """Return the call that is being answered."""
+    known: Call | None = g.get("call")
+    if known is None:
+        known = g.call = Call(request.environ, request.get_data())
+    return known
