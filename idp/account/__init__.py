@@ -10,6 +10,7 @@ activity.py  what happened
 data.py      everything we hold, as a file
 session_end.py  how long the session lasts: the warning before its end, and staying
 workstation.py  lock a shared workstation, or switch the person
+security.py  how they sign in: password, authenticators, recovery codes, trusted browsers
 told.py      the record in the words of whom it is about
 words.py     facts in the words that people use
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.account import activity, apps, data, emails, home, profile, session_end, workstation
+from idp.account import activity, apps, data, emails, home, profile, security, session_end, workstation
 from idp.account import sessions as where
 from idp.account.frame import pages
 
@@ -29,6 +30,7 @@ __all__ = ["install"]
 _PAGES = (
     home,
     profile,
+    security,
     emails,
     where,
     apps,

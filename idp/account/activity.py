@@ -111,7 +111,7 @@ def _shown(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
         "what": told.sentence(entry),
         "failed": entry.outcome == "failure",
         "app": names.get(entry.client_id or "", ""),
-        "how": how(entry.amr) if entry.event == audit.Event.LOGIN_SUCCEEDED else "",
+        "how": how(entry.amr, entry.details) if entry.event == audit.Event.LOGIN_SUCCEEDED else "",
         "device": browsers.described(entry.user_agent) if entry.user_agent else "",
         "address": entry.address or "",
         "by_others": entry.actor not in (None, entry.subject, entry.client_id),

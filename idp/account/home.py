@@ -73,7 +73,7 @@ def _door(client: Client) -> str:
 
 def _told(entry: Entry) -> dict[str, object]:
     failed = entry.outcome == "failure"
-    what = gettext("A sign-in failed") if failed else gettext("Signed in: %(how)s", how=how(entry.amr))
+    what = gettext("A sign-in failed") if failed else gettext("Signed in: %(how)s", how=how(entry.amr, entry.details))
     return {"when": entry.time, "what": what, "where": entry.address or ""}
 
 

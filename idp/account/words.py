@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from idp.language import gettext
 
 _HAVING = {"hwk", "swk", "sc", "pop", "face", "fpt"}
 
 
-def how(amr: Iterable[str]) -> str:
-    """Say how somebody signed in (RFC 8176 values)."""
-    done = set(amr)
+def how(amr: Iterable[str], details: Mapping[str, Any] | None = None) -> str:
+    """Say how somebody signed in: RFC 8176 values, and what the event knows beyond them."""
+    done, more = set(amr), details or {}
+    if "recovery_code" in more.get("factors", ()):
+        return gettext("Password and recovery code")
+    if more.get("deviation") == "trusted_device":
+        return gettext("Password, on a browser that you trust")
     if done & _HAVING:
         return gettext("Password and passkey") if "pwd" in done else gettext("Passkey")
     if "otp" in done:

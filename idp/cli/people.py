@@ -13,7 +13,7 @@ import click
 
 from idp import sessions, users
 from idp.authn.factors import password
-from idp.cli import asking, inviting
+from idp.cli import asking, authenticators, inviting
 from idp.cli.base import State, actor, confirm, takes_state, yes_option
 from idp.cli.failures import Failure, Group
 from idp.cli.finding import find
@@ -316,5 +316,5 @@ def _as_dict(user: users.User) -> dict[str, Any]:
     return dict(plain(shown))
 
 
-for command in (*inviting.COMMANDS, *asking.COMMANDS):
+for command in (*inviting.COMMANDS, *asking.COMMANDS, *authenticators.COMMANDS):
     group.add_command(command)
