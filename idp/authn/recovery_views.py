@@ -48,6 +48,7 @@ def recover_password() -> Response:
     identifier = web.single("identifier").strip()
     refused = _refused("recover_password.html", identifier)
     if refused is None:
+        recovery_way.rename(identifier)
         recovery.request_password(identifier)
     return refused or web.see_other("/recover/password?sent=1")
 

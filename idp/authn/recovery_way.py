@@ -30,7 +30,17 @@ class Way:
 
 def remember(found: LoginFlow | None, identifier: str) -> None:
     """Keep the way of this browser; a newer one replaces it."""
-    demand = found.demand if found else Demand(return_to="/")
+    _keep(found.demand if found else Demand(return_to="/"), identifier)
+
+
+def rename(identifier: str) -> None:
+    """Keep another name for the way of this browser, if it has one: the person has corrected what they typed."""
+    way = find()
+    if way is not None:
+        _keep(way.demand, identifier)
+
+
+def _keep(demand: Demand, identifier: str) -> None:
     kept = {
         "return_to": demand.return_to,
         "acr": demand.acr,

@@ -52,6 +52,11 @@ def test_the_name_is_there_and_the_way_leads_on_to_the_application(app: Flask, u
     assert here.post(answer="mine").place == "/t/goal"
 
 
+def test_a_corrected_name_is_the_one_that_is_kept(app: Flask, user: User) -> None:
+    here = from_an_application(app, "alcie").post(identifier="alice").get("/recover/continue")
+    assert 'value="alice"' in here.answer.text
+
+
 def test_attack_17_another_browser_has_no_part_in_it(app: Flask, user: User) -> None:
     from_an_application(app)
     other = browser(app).get("/recover/password")
