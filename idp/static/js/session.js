@@ -9,7 +9,7 @@
   const extended = document.getElementById("session-extended");
   const stay = box.querySelector("[data-stay]");
   const last = box.querySelector("[data-last]");
-  const WARN_S = 120;
+  const lead = Math.max(60, Math.min(120, Number(box.dataset.idleLeft) / 2)); // seconds before the end
   let timer;
 
   const after = (seconds, work) => {
@@ -41,7 +41,6 @@
   const plan = (left) => {
     if (left.ended) return end();
     const soonest = Math.min(left.idle_left_s, left.left_s);
-    const lead = Math.max(60, Math.min(WARN_S, soonest / 2));
     if (soonest > lead) {
       box.hidden = true;
       return after(soonest - lead, look);
