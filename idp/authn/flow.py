@@ -44,6 +44,7 @@ class LoginFlow:
     started_at: datetime
     sub: str | None = None
     stamp: str | None = None  # the password's stamp when it was accepted; another one at the end starts over
+    passkey_id: str | None = None  # the passkey that came in place of a password; without it at the end, likewise
     methods: tuple[
         str, ...
     ] = ()  # RFC 8176 values of what was proved, without "mfa"; a passkey alone may do without "pwd"

@@ -98,7 +98,8 @@ def _identified(found: LoginFlow) -> Identified | Refused:
 
 def _known(found: LoginFlow, known: Identified) -> LoginFlow:
     """Note who it is; whatever another person had proved in this flow is forgotten (7.99)."""
-    fresh = replace(flow.blank(found), sub=known.user.sub, stamp=password.stamp(known.user))
+    stamp = password.stamp(known.user)
+    fresh = replace(flow.blank(found), sub=known.user.sub, stamp=stamp, passkey_id=known.authenticator)
     return flow.proved(fresh, passkey.name, known.amr)
 
 
@@ -121,7 +122,8 @@ def enrol_options() -> Response:
     found = _flow_for_script()
     if not steps.is_at(found, Step.ENROL) or passkey.name not in _enrolments(found):
         raise Conflict(str(MOVED_ON))
-    return jsonify(passkey.creation_options(users.get_by_sub(found.sub or ""), found.id))
+    user = users.get_by_sub(found.sub or "")
+    return jsonify(passkey.creation_options(user, found.id, replaces=found.demand.replaces))
 
 
 @at(Step.ENROL)

@@ -28,7 +28,7 @@ from idp.language import lazy_gettext
 from idp.users import User
 
 PASSKEY = passkey.name  # the one factor that reaches PHISHING_RESISTANT
-PASSWORD_LATER = "password_later"  # an errand that is done: the person was told, and keeps the password for now
+CHANGE_LATER = "password_later"  # an errand that is done: the person was told, and keeps the password for now
 FIRST = "first"  # in the address of a flow that was begun for a browser without our cookie
 STARTED_OVER = lazy_gettext("Something about your account has changed. Please sign in again.")
 
@@ -105,7 +105,7 @@ def _owes_change(found: LoginFlow, standing: Standing) -> bool:
 def may_wait(found: LoginFlow, standing: Standing) -> bool:
     """Say whether a new password is asked for, and may still be put off: once in each sign-in with it. Pure."""
     asked = standing.should_change and not standing.must_change and not _owes(found, "password_change")
-    return asked and "pwd" in found.methods and found.is_fresh and PASSWORD_LATER not in found.errands
+    return asked and "pwd" in found.methods and found.is_fresh and CHANGE_LATER not in found.errands
 
 
 def leans_on_trust(found: LoginFlow, standing: Standing) -> bool:
@@ -230,11 +230,12 @@ def _second(found: LoginFlow, standing: Standing) -> str:
 def finish(found: LoginFlow) -> Response:
     """End a flow whose demand is met: a session with a new secret, and on to where the person was going.
 
-    A person who was disabled, or whose password was replaced, since they gave it starts over.
+    A person who was disabled, or whose password was replaced or passkey removed, since they gave it starts over.
     """
     user = users.get_by_sub(found.sub or "")
     db.session.refresh(user, with_for_update=True)  # whoever disables them meanwhile ends this session too
-    if not user.is_active or password.stamp(user) != found.stamp:
+    gone = found.passkey_id is not None and not passkey.usable(user, found.passkey_id)
+    if gone or not user.is_active or password.stamp(user) != found.stamp:
         flow.save(flow.blank(found, notice=str(STARTED_OVER)))
         return web.see_other(path_of(found, Step.PASSWORD))
     trust = trusted.use(user) if leans_on_trust(found, standing_of(user)) else None

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from idp import audit, sessions, users, web
 from idp.authn import assurance, browsers, flow, password_policy, policy, steps, trusted, why, workstation
 from idp.authn.assurance import Demand
-from idp.authn.factors import FACTORS, base, find, password
+from idp.authn.factors import FACTORS, base, find, passkey, password
 from idp.authn.factors.base import Factor, Refused
 from idp.authn.flow import LoginFlow
 from idp.authn.identify import Known, identify
@@ -37,8 +37,15 @@ NO_PASSKEYS = lazy_gettext(
 
 
 def found_flow() -> LoginFlow | None:
-    """Return the flow that the address of this request names, if it belongs to this browser."""
-    return flow.find(web.single("flow"))
+    """Return the flow that the address of this request names, if it belongs to this browser.
+
+    One that began with a passkey which was removed meanwhile starts over: it must not enrol another one.
+    """
+    found = flow.find(web.single("flow"))
+    if found and found.sub and found.passkey_id and not passkey.usable(users.get_by_sub(found.sub), found.passkey_id):
+        found = flow.blank(found, notice=str(steps.STARTED_OVER))
+        flow.save(found)
+    return found
 
 
 def start_over() -> Response:

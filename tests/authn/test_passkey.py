@@ -114,6 +114,9 @@ def test_several_passkeys_have_several_names_and_exclude_each_other(alice: User)
     assert [one.label for one in passkey.authenticators(alice)] == ["Passkey", "Passkey 2", "Security key"]
     excluded = {one["id"] for one in passkey.creation_options(alice, FLOW)["excludeCredentials"]}
     assert {unb64(one) for one in excluded} == {one.credential_id for one in keys}
+    replaced = passkey.authenticators(alice)[0].public_id
+    options = passkey.creation_options(alice, FLOW, replaces=replaced)
+    assert {unb64(one["id"]) for one in options["excludeCredentials"]} == {one.credential_id for one in keys[1:]}
 
 
 def test_twenty_are_enough(alice: User) -> None:
@@ -413,6 +416,16 @@ def test_a_model_is_proved_by_a_chain_and_by_nothing_else(vendor: Attester) -> N
     vendor.leaf = vendor._certificate("Leaf", vendor.leaf_key, vendor.root_key, "Root", aaguid=other)
     assert enrolled_by(alice, Authenticator(aaguid=MODEL), attester=vendor) == Refused("model_not_allowed")
     assert not passkey.bound(alice)
+
+
+def test_only_one_file_imports_the_library() -> None:
+    root = Path(passkey.__file__).parents[2]
+    importing = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if "webauthn import" in path.read_text() or "import webauthn" in path.read_text()
+    ]
+    assert importing == ["authn/factors/passkey.py"]
 
 
 # --- what a person has bound ---------------------------------------------------------------------------------------

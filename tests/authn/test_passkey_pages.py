@@ -188,6 +188,19 @@ def test_a_person_without_any_password_signs_in(app: Flask) -> None:
     assert use_passkey(browser(app).get("/t/demand"), give_passkey(user)).place == "/t/goal"
 
 
+def test_a_passkey_that_is_removed_on_the_way_in_opens_nothing(app: Flask) -> None:
+    user = make_person()
+    key = give_passkey(user)
+    here = browser(app).get(demanding(app, "/t/codes", then=("recovery_codes",)))
+    assert use_passkey(here, key).place == "/enrol/recovery-codes"
+    passkey.remove(user, passkey.authenticators(user)[0].public_id, actor=user.sub)
+    db.session.commit()
+    flow_id = here.flow_id
+    assert options(here, "/enrol/passkey/options").status_code == 409, "it enrols no other one (attack 104)"
+    assert here.post(saved="yes").place == "/login" and "changed" in here.answer.text
+    assert here.get(f"/enrol/passkey?flow={flow_id}").place == "/login" and sessions.of(user.sub) == []
+
+
 def test_race_one_assertion_opens_one_session(app: Flask) -> None:
     user = make_person()
     key = give_passkey(user)

@@ -4,6 +4,7 @@ passkey_wire.py        what browsers send, and what is wrong with it apart from 
 passkey_challenge.py   challenges, in Redis
 passkey_store.py       rows
 passkey_models.py      models of authenticators
+passkey_signals.py     what browsers may tell authenticators
 
 The library verifies signatures, flags and attestation statements. What it leaves to its caller is here (C-19): a challenge that counts
 once, crossOrigin and topOrigin, the user handle, whose credential it is, the immutable backup flag, and the sign count, claimed by one
@@ -20,15 +21,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from idp import audit, clock, crypto, kv
+from idp import audit, clock, crypto
 from idp.authn import notices
 from idp.authn.factors import passkey_challenge as challenges
 from idp.authn.factors import passkey_store as store
 from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
 from idp.authn.factors.passkey_challenge import CREATE, FIRST, SECOND
 from idp.authn.factors.passkey_models import certified, first_name
+from idp.authn.factors.passkey_signals import note_removed, rp_id
+from idp.authn.factors.passkey_signals import signals as signals
 from idp.authn.factors.passkey_store import Passkey
 from idp.authn.factors.passkey_wire import Json, decoded, objection_to_client, objection_to_flags, parsed, transports
 from idp.config import settings
@@ -45,7 +47,6 @@ amr: tuple[str, ...] = ("hwk",)  # at the least; what an attempt proved is told 
 lasting = True
 
 MOST = 20  # of one person
-REMOVED_S = 86400  # how long browsers are told that a passkey is gone
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Identified:
 
     user: User
     amr: tuple[str, ...]
+    authenticator: str  # its public id
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,14 @@ class Enrolled:
     amr: tuple[str, ...]
 
 
-def rp_id() -> str:
-    """Return the RP ID: the issuer's host, never a parent of it that others share (C-26)."""
-    return urlsplit(settings().server.issuer).hostname or ""
-
-
 # --- enrolment -----------------------------------------------------------------------------------------------
 
 
-def creation_options(user: User, flow_id: str) -> Json:
-    """Begin an enrolment: what `navigator.credentials.create` needs, as JSON. Attestation is asked for only where it is judged."""
+def creation_options(user: User, flow_id: str, *, replaces: str | None = None) -> Json:
+    """Begin an enrolment: what `navigator.credentials.create` needs, as JSON. Attestation is asked for only where it is judged.
+
+    Authenticators that hold a passkey of the person are excluded, but for the one that the new passkey `replaces`.
+    """
     import webauthn
     from webauthn.helpers import options_to_json_dict
     from webauthn.helpers import structs as w
@@ -92,7 +92,7 @@ def creation_options(user: User, flow_id: str) -> Json:
         authenticator_selection=w.AuthenticatorSelectionCriteria(
             resident_key=w.ResidentKeyRequirement.PREFERRED, user_verification=preference
         ),
-        exclude_credentials=_descriptors(store.of(user)),
+        exclude_credentials=_descriptors([one for one in store.of(user) if one.public_id != replaces]),
     )
     return options_to_json_dict(options)
 
@@ -191,7 +191,7 @@ def identify(flow_id: str, raw: str) -> Identified | Refused:
     if decoded(sent["response"].get("userHandle")) != store.find_handle(user):
         return Refused("wrong_user_handle")
     outcome = _judged(known, user, sent, challenge, verify_user=True)
-    return outcome if isinstance(outcome, Refused) else Identified(user, outcome.amr)
+    return outcome if isinstance(outcome, Refused) else Identified(user, outcome.amr, known.public_id)
 
 
 def verify(user: User, form: Mapping[str, str]) -> Outcome:
@@ -253,6 +253,11 @@ def bound(user: User) -> bool:
     return bool(store.of(user))
 
 
+def usable(user: User, public_id: str) -> bool:
+    """Say whether this person still has this passkey, and it is not disabled."""
+    return any(one.public_id == public_id for one in _usable(user))
+
+
 def challenge(user: User) -> dict[str, object]:
     """Nothing beyond the common values: the page's script asks for the challenge."""
     return {}
@@ -279,31 +284,11 @@ def remove(user: User, public_id: str, *, actor: str | None, reason: str | None 
     gone = store.remove(user, public_id)
     if gone is None:
         return False
-    kept = kv.client()
-    kept.sadd(_removed_key(user), crypto.base64url(gone))
-    kept.expire(_removed_key(user), REMOVED_S)
+    note_removed(user, gone)
     audit.record(
         audit.Event.FACTOR_REMOVED, subject=user.sub, actor=actor, reason=reason, factor=name, authenticator=public_id
     )
     return True
-
-
-def signals(user: User) -> Json | None:
-    """Return what the browser of a person who is signed in may tell their authenticators (C-25); None: no authenticator knows them.
-
-    It lists their passkeys, so it is for nobody else.
-    """
-    handle = store.find_handle(user)
-    if handle is None:
-        return None
-    return {
-        "rpId": rp_id(),
-        "userId": crypto.base64url(handle),
-        "name": user.username,
-        "displayName": user.display_name,
-        "accepted": [crypto.base64url(one.webauthn_id) for one in store.of(user)],
-        "removed": sorted(str(one) for one in kv.client().smembers(_removed_key(user))),
-    }
 
 
 def _detail(one: Passkey) -> str:
@@ -312,10 +297,6 @@ def _detail(one: Passkey) -> str:
 
 def _usable(user: User) -> list[Passkey]:
     return [one for one in store.of(user) if one.disabled_at is None]
-
-
-def _removed_key(user: User) -> str:
-    return kv.key("webauthn", "removed", user.sub)
 
 
 def _amr(*, synced: bool, user_verified: bool) -> tuple[str, ...]:
