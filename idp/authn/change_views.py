@@ -54,7 +54,7 @@ def password_change(found: LoginFlow, user: User) -> Response:
     if request.method == "GET":
         return _page(found, user)
     if web.single("later") and steps.may_wait(found, steps.standing_of(user)):
-        return _go_on(found, user, steps.PASSWORD_LATER)
+        return _go_on(found, user, steps.CHANGE_LATER)
     refused = _present_password(user, request.form.get("current_password", "")) if _asks_present(found) else None
     if refused:
         return _page(found, user, refused=refused)

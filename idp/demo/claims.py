@@ -84,11 +84,14 @@ CLAIMS = tuple(
 20430 | T. O. | 1017 | Tern River Health    | Physical therapy, 4 sessions    |  6 |  4 |  46000 | in review | Payer asked for the therapy plan
 20428 | M. K. | 1029 | Quillmark Care Plan  | Wound care, follow-up           |  8 |  7 |  12950 | approved  | Payment waits for release
 20425 | R. D. | 1008 | Larkfield Mutual     | Colonoscopy with biopsy         | 12 | 10 | 214500 | in review | Pathology report attached
+20424 | M. K. | 1029 | Quillmark Care Plan  | Wound care, second follow-up    | 13 | 11 |  11800 | approved  | Payment waits for release
 20422 | S. B. | 1051 | Self-pay             | Flu vaccination                 | 14 | 14 |   4200 | paid      | Paid at the desk
 20419 | J. W. | 1012 | Ostrander Benefit    | Knee X-ray, two views           | 17 | 15 |  23800 | denied    | Prior authorization missing; appeal until next month
 20417 | H. N. | 1034 | Tern River Health    | Diabetes education, group       | 19 | 18 |   9600 | paid      | Remittance matched
+20416 | P. V. | 1026 | Quillmark Care Plan  | Office visit, 20 minutes        | 20 | 19 |  14200 | approved  | Payment waits for release
 20414 | A. L. | 1043 | Larkfield Mutual     | Blood panel                     | 23 | 22 |  15750 | approved  | Payment waits for release
 20411 | P. V. | 1026 | Quillmark Care Plan  | Cardiac stress test             | 26 | 24 |  88900 | paid      | Remittance matched
+20409 | J. W. | 1012 | Ostrander Benefit    | Physical therapy, evaluation    | 29 | 27 |  16900 | approved  | Payment waits for release
 20406 | C. E. | 1039 | Ostrander Benefit    | Office visit, new patient       | 31 | 29 |  24600 | denied    | Coverage ended before the visit
 20402 | R. D. | 1008 | Larkfield Mutual     | Consultation, gastroenterology  | 36 | 35 |  31200 | paid      | Remittance matched
 20397 | M. K. | 1029 | Quillmark Care Plan  | Minor surgery, outpatient       | 41 | 40 | 137500 | paid      | Paid in part; 120.00 to the patient

@@ -55,6 +55,24 @@ def asked(*details, **changes):
     return {"authorization_details": json.dumps(details), "scope": "openid claims.read"} | changes
 
 
+def test_rfc9470_a_step_up_tells_the_person_what_it_is_about_and_is_in_the_audit(
+    rp, signed_in, client, travel, audit_trail
+):
+    travel(301)
+    shown = client.get(rp.authorize(**asked(RELEASE), max_age="300").headers["Location"]).text
+    assert "Why am I asked again" in shown and "Release one payment" in shown and "claim: CLM-20428" in shown
+    assert "needs a proof of the last 5 minutes" in shown
+    assert audit_trail.events().count("step_up.required") == 1
+    by_scope = client.get(rp.authorize(scope="openid claims.read", max_age="300").headers["Location"]).text
+    assert "See claims" in by_scope and "Release one payment" not in by_scope
+
+
+def test_rfc9470_somebody_who_is_not_signed_in_is_no_step_up(rp, client, audit_trail):
+    shown = client.get(rp.authorize(**asked(RELEASE), max_age="300").headers["Location"]).text
+    assert "Why am I asked again" not in shown and "CLM-20428" not in shown
+    assert "step_up.required" not in audit_trail
+
+
 def test_rfc9396_7_told_in_the_answer_and_in_the_access_token(rp, signed_in):
     answer = rp.sign_in(**asked(RELEASE))
     assert answer.authorization_details == [RELEASE]
