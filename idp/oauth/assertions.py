@@ -28,13 +28,20 @@ def check_type(assertion: Unverified, *kinds: str) -> None:
 
 def check_audience(claims: dict[str, Any], client: Client) -> None:
     """`aud` is this server alone, under a name that the client's profile allows (X-1, attack 34)."""
-    issuer, profile = settings().server.issuer, client.profile
-    addresses = {profiles.ISSUER: issuer, profiles.TOKEN_ENDPOINT: f"{issuer}/token"}
-    audience = claims.get("aud")
+    profile, audience = client.profile, claims.get("aud")
+    allowed = [address for name in profile.assertion_audiences for address in _addresses(name)]
     if profile.assertion_audience_in_list and isinstance(audience, list) and len(audience) == 1:
         audience = audience[0]
-    if not isinstance(audience, str) or audience not in [addresses[name] for name in profile.assertion_audiences]:
+    if not isinstance(audience, str) or audience not in allowed:
         raise BadSignature("aud must be the issuer of this server, and nobody else (RFC 7523bis)")
+
+
+def _addresses(name: str) -> list[str]:
+    """The token endpoint may stand at a second host, where the proxy asks for certificates (RFC 8705 section 5)."""
+    issuer, there = settings().server.issuer, settings().mtls.url
+    if name == profiles.ISSUER:
+        return [issuer]
+    return [f"{issuer}/token", *([f"{there}/token"] if there else [])]
 
 
 def check_times(claims: dict[str, Any]) -> int:

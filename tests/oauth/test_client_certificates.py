@@ -14,7 +14,7 @@ from idp.db import committing
 from tests.conftest import CLAIMS_API
 from tests.oauth.certs import HEADER, authority, issue
 from tests.oauth.conftest import SEALING_KEY, Answer
-from tests.oauth.signing import publishing
+from tests.oauth.signing import assertion_claims, jwks, key, proof, publishing, sign
 
 SUBJECT = "CN=gateway,O=Clinic"
 MACHINE = {
@@ -355,3 +355,16 @@ def test_rfc8705_5_another_host_may_ask_for_certificates(make_app, sqlite_url, c
     ):  # attack 70: pages live at the issuer
         assert http.get(path, base_url=there).status_code == 400
     assert http.post("/token", data=form, base_url="https://mtls.evil.example.com").status_code == 400
+
+
+def test_x1_the_other_host_is_the_token_endpoint_too(make_app, sqlite_url, ca_file, signing_keys):
+    there = "https://mtls.login.example.org"
+    app, _ = elsewhere(make_app, sqlite_url, with_mtls(ca_file, url=there), signing_keys)
+    with app.app_context(), committing():
+        keyed, _ = clients.create(MACHINE | {"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(key())})
+    for audience, status in ((f"{there}/token", 200), (there, 401), (f"{there}/par", 401)):
+        raw = sign(assertion_claims(keyed.client_id, aud=audience), key())
+        answer = app.test_client().post(
+            "/token", data={"grant_type": "client_credentials", **proof(raw)}, base_url=there
+        )
+        assert answer.status_code == status, audience

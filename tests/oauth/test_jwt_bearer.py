@@ -132,6 +132,18 @@ def test_the_token_is_one_of_a_person_and_dies_when_they_are_disabled(gateway, a
     assert gateway.introspect(token).get_json() == {"active": False}
 
 
+def test_the_person_may_end_it(gateway, alice):
+    """It stands among the applications of the account page, and goes when they withdraw it there."""
+    from idp.oauth import consent, reach
+
+    token = ask(gateway).access_token
+    (held,) = reach.of(alice.sub, now=clock.now())
+    assert (held.client_id, held.scopes) == ("gateway", ("claims.read",))
+    with committing():
+        consent.revoke(alice.sub, "gateway", actor=alice.sub)
+    assert gateway.introspect(token).get_json() == {"active": False}
+
+
 def test_the_token_opens_no_userinfo(gateway, alice):
     assert gateway.userinfo(ask(gateway).access_token).status_code == 401
 
