@@ -49,7 +49,7 @@ def server(migrated_sqlite: Path, kv_url: str, tmp_path_factory: pytest.TempPath
     served = Server(file)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     people = folder / "people.csv"
-    names = ("rosa", "piet", "kim", "lars", "noor", "vera")
+    names = ("rosa", "piet", "kim", "lars", "noor", "vera", "ines")
     people.write_text("username,display_name,password_hash\n" + "".join(f"{n},{n.title()},{hashed}\n" for n in names))
     made = served.idp("user", "import", str(people))
     assert made.exit_code == 0, made.output
@@ -206,7 +206,41 @@ def test_a_prompt_that_is_closed_is_told_in_a_sentence_and_the_password_still_wo
     expect(desk.page).to_have_url(re.compile("/login/passkey"))
 
 
-def test_the_same_authenticator_is_not_enrolled_twice_and_a_browser_without_webauthn_gets_the_app(desk: Window) -> None:
+HEARD = """
+window.heard = [];
+for (const name of ["signalUnknownCredential", "signalAllAcceptedCredentials", "signalCurrentUserDetails"])
+  PublicKeyCredential[name] = async (facts) => { window.heard.push([name, facts]); };
+"""
+
+
+def test_the_security_page_adds_names_and_removes_and_tells_the_authenticators(desk: Window) -> None:
+    desk.page.add_init_script(HEARD)
+    desk.plug_in()
+    desk.enrol("ines")
+    desk.page.goto(f"{desk.url}/account/security")
+    desk.page.get_by_role("button", name="Add another passkey").click()
+    desk.page.get_by_role("button", name="Create the passkey").click()
+    expect(desk.page.get_by_role("alert")).to_contain_text("holds a passkey for your account already")
+    desk.devtools.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": desk.authenticator})
+    desk.plug_in(transport="usb", hasResidentKey=False, hasUserVerification=False, isUserVerified=False)
+    desk.page.get_by_role("button", name="Create the passkey").click()
+    expect(desk.page).to_have_url(re.compile("/account/security"))
+    expect(desk.page.get_by_text("Security key", exact=True)).to_be_visible()
+    heard = dict(desk.page.evaluate("window.heard"))
+    assert len(heard["signalAllAcceptedCredentials"]["allAcceptedCredentialIds"]) == 2
+    assert heard["signalCurrentUserDetails"]["name"] == "ines" and "signalUnknownCredential" not in heard
+
+    desk.page.get_by_text("Rename, replace or remove").first.click()
+    desk.page.get_by_role("link", name="Remove Passkey").click()
+    desk.page.get_by_role("button", name=re.compile("Remove")).click()
+    expect(desk.page).to_have_url(re.compile("/account/security"))
+    heard = dict(desk.page.evaluate("window.heard"))
+    gone = heard["signalUnknownCredential"]
+    assert gone["rpId"] == "localhost" and gone["credentialId"]
+    assert gone["credentialId"] not in heard["signalAllAcceptedCredentials"]["allAcceptedCredentialIds"]
+
+
+def test_a_browser_without_webauthn_gets_the_app(desk: Window) -> None:
     desk.page.add_init_script("delete window.PublicKeyCredential")
     desk.give_password("vera")
     desk.page.get_by_role("link", name="Set up a passkey").click()
