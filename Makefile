@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz check format lock messages browser clean
+.PHONY: help install run test fuzz bench check format lock messages browser clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: check browser ## check, then every test: rooms, races, journeys; SQLite an
 
 fuzz: $(STAMP) ## 20,000 requests that no test sent before (FUZZ=… for another number)
 	FUZZ=$(or $(FUZZ),20000) $(BIN)/pytest -n 2 tests/oauth/test_fuzz.py
+
+bench: $(STAMP) ## what a request costs here and at peers, with wrk on a quiet machine; QUICK=1 in two minutes
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .
