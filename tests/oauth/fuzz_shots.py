@@ -460,7 +460,7 @@ def _misdirect(draw: st.DrawFn, aimed: Shot) -> Shot:
             aimed, method=draw(st.sampled_from(("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")))
         )
     tail = draw(st.sampled_from(("/", "//", "/x", "%00", "%ED%A0%80", ";x", "/..", "%2e%2e", "%0d%0aX-Injected:1")))
-    return replace(aimed, path=aimed.path + tail)
+    return replace(aimed, path="/" + (aimed.path + tail).lstrip("/"))  # what begins with two is a host to the test's client
 
 
 WOUNDS = (_spoil, _spoil, _spoil, _spoil, _add, _add, _drop, _double, _retype, _dress, _dress, _gut, _misdirect)
