@@ -79,7 +79,8 @@ def confirm_email() -> Response:
         response = web.see_other(addresses.CONFIRM)
         web.set_cookie(response, COOKIE, web.single("token")[:64], max_age_s=COOKIE_S)
         return response
-    return _landed()
+    answer: Response = _landed()
+    return answer
 
 
 @guard.login_required

@@ -110,7 +110,7 @@ def _remove(user: User, one: Added) -> bool:
         factor = factors.find(kind)
         return factor is not None and factor.remove(user, name, actor=user.sub, reason="unknown_to_its_person")
     try:
-        users.remove_email(user.sub, int(name), actor=user.sub)
-    except IdpError:  # the primary one while there are others: nobody would be reached any more
+        users.addresses.take_away(user, int(name))
+    except IdpError:  # the primary one while no other is proved: nobody would be reached any more
         return False
     return True

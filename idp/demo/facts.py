@@ -21,7 +21,7 @@ class Person:
     email: str = ""
     npi: str = ""
     roles: tuple[str, ...] = ()
-    password: str = ""
+    password: str = ""  # empty: was invited, and chooses one
     totp_secret: str = ""  # base 32; empty: enrols at the first sign-in
 
 

@@ -226,7 +226,7 @@ def _told(var: Path, facts: Facts) -> str:
     people = [
         (
             person.username,
-            person.password,
+            person.password or "invited",
             "code" if person.totp_secret else "enrols first",
             _who(person.who, person.npi),
         )

@@ -23,6 +23,7 @@ from idp.authn.factors import password, totp
 from idp.db import committing, db, upgrade
 from idp.demo import claims, facts, partner, patients
 from idp.demo.facts import Facts, Person, Ports, Registered
+from idp.joining import invitations
 
 ACTOR = "demo"
 
@@ -63,8 +64,30 @@ PEOPLE = (
         email="jonas.feld@example.org",
         roles=("administrator",),
     ),
+    Person(
+        username="priya.raman@example.org",
+        display_name="Priya Raman",
+        who="Help desk: opens a recovery case at /admin/",
+        email="priya.raman@example.org",
+        roles=("help_desk",),
+    ),
+    Person(
+        username="sol.mbeki@example.org",
+        display_name="Sol Mbeki",
+        who="Help desk: the second pair of eyes",
+        email="sol.mbeki@example.org",
+        roles=("help_desk",),
+    ),
+    Person(
+        username="noor.ebele@example.org",
+        display_name="Noor Ebele",
+        who="Just invited: the link is in the mail on the page of codes and mails",
+        email="noor.ebele@example.org",
+        roles=("biller",),
+    ),
 )
 ENROLS_LATER = "rn-20417"  # so that a newcomer sees an enrolment
+INVITED = "noor.ebele@example.org"  # has no password yet, and comes in by the claims service's invitation
 
 
 def prepare(var: Path, ports: Ports) -> tuple[Flask, Facts]:
@@ -134,6 +157,7 @@ def _toml(var: Path, ports: Ports, kept: dict[str, list[str]]) -> str:
         "server": {"bind": "127.0.0.1", "workers": 2},
         "secrets": kept,
         "log": {"format": "text", "level": "info"},
+        "recovery": {"cool_off_s": 60},  # long enough to stop it from the mailbox, short enough to wait for
         "support": {
             "name": "Alder Street service desk",
             "email": "desk@example.org",
@@ -203,6 +227,8 @@ def _with_credentials(person: Person, known: Facts | None) -> Person:
     before = known.person(person.username) if known else None
     if before is not None:
         return replace(person, password=before.password, totp_secret=before.totp_secret)
+    if person.username == INVITED:
+        return person
     totp_secret = "" if person.username == ENROLS_LATER else pyotp.random_base32()
     return replace(person, password=password_policy.generate(), totp_secret=totp_secret)
 
@@ -231,9 +257,12 @@ def _ensure_person(person: Person) -> None:
         emails=(person.email,) if person.email else (),
         roles=person.roles,
         npi=person.npi or None,
-        email_verified=True,
+        email_verified=person.username != INVITED,
         actor=ACTOR,
     )
+    if person.username == INVITED:
+        invitations.invite(user, actor=ACTOR, return_to_client="demo-claims")
+        return
     password.set_password(user, person.password, actor=ACTOR, must_change=False)
     if person.totp_secret:
         totp.bind(user, person.totp_secret, actor=ACTOR)

@@ -250,7 +250,7 @@ def _template(name: Name) -> tuple[str, bool]:
     return ("sign_up_asked", True) if asked else ("sign_up", False)
 
 
-def _count_invited(canonical: str) -> Select[tuple[int]]:
+def _count_invited(canonical: str) -> Select[int]:
     mine = Invitation.accepted_at.is_(None) & Invitation.revoked_at.is_(None) & (UserEmail.canonical == canonical)
     return select(func.count()).select_from(Invitation).join(UserEmail, UserEmail.id == Invitation.email_id).where(mine)
 

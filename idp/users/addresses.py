@@ -100,22 +100,41 @@ def make_primary(user: User, email_id: int) -> None:
 def remove(user: User, email_id: int) -> None:
     """Remove an address, and tell it and the others.
 
-    Raises NotFound; Conflict for the primary one, and for the last one that may receive a way back in while another waits for that.
+    Raises NotFound; Conflict for the primary one, for the only one, and for the last one that may receive a way back in.
     """
     user = people.lock(user.sub)
     email = profile.email_of(user, email_id)
     others = [one for one in user.emails if one.id != email_id and one.verified_at]
-    if email.verified_at and others and not any(can_recover(one) for one in others) and can_recover(email):
-        when = min(one.recovers_at for one in others if one.recovers_at)
-        raise Conflict(
-            gettext(
-                "You can remove this address from %(when)s on: until then it is your only way back in.",
-                when=language.moment(when, user.zoneinfo),
-            )
-        )
     if email.verified_at:
+        _keep_a_way_back(user, email, others)
         tell(user, "email_removed", address=email.address)
     profile.remove_email(user.sub, email_id, actor=user.sub)
+
+
+def take_away(user: User, email_id: int) -> None:
+    """Remove an address that somebody else planted, also when they made it the primary one: the oldest proved one is it again.
+
+    Raises NotFound; Conflict when it is the primary one and no other is proved.
+    """
+    user = people.lock(user.sub)
+    email = profile.email_of(user, email_id)
+    heir = next((one for one in user.emails if one.id != email_id and one.verified_at), None)
+    if email.is_primary and heir is not None:
+        profile.make_primary(user.sub, heir.id, actor=user.sub)
+    profile.remove_email(user.sub, email_id, actor=user.sub)
+
+
+def _keep_a_way_back(user: User, email: UserEmail, others: list[UserEmail]) -> None:
+    """Refuse to remove what could let a person back in while nothing else could (attack 114)."""
+    if not others:
+        raise Conflict(
+            gettext("This is your only address. Add another one first: without one nobody can help you back in.")
+        )
+    if can_recover(email) and not any(can_recover(one) for one in others):
+        when = language.moment(min(one.recovers_at for one in others if one.recovers_at), user.zoneinfo)
+        raise Conflict(
+            gettext("You can remove this address from %(when)s on: until then it is your only way back in.", when=when)
+        )
 
 
 def can_recover(email: UserEmail) -> bool:

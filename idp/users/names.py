@@ -17,6 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 from precis_i18n import get_profile
 
 from idp.errors import BadInput
+from idp.language import gettext
 
 MAX_IDENTIFIER = 64  # code points of an assigned identifier
 MAX_ADDRESS = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
@@ -59,11 +60,14 @@ def checked_username(raw: str) -> Name:
     if "@" in display or "＠" in display:
         return _checked_address_username(display)
     if not 2 <= len(display) <= MAX_IDENTIFIER:
-        raise _refused("username", f"A username has 2 to {MAX_IDENTIFIER} characters, or is an e-mail address.")
+        raise _refused(
+            "username",
+            gettext("A username has 2 to %(most)s characters, or is an e-mail address.", most=MAX_IDENTIFIER),
+        )
     canonical = _enforced(display)
     if not canonical[0].isalnum() or not all(_is_allowed(character) for character in canonical):
         raise _refused(
-            "username", "A username begins with a letter or digit and has only letters, digits and . _ - + '"
+            "username", gettext("A username begins with a letter or digit and has only letters, digits and . _ - + '")
         )
     _refuse_lookalikes(canonical)
     return Name(display, canonical)
@@ -76,12 +80,12 @@ def checked_email(raw: str) -> Name:
     """
     text = raw.strip()
     if len(text) > MAX_ADDRESS:
-        raise _refused("email", f"An e-mail address has at most {MAX_ADDRESS} characters.")
+        raise _refused("email", gettext("An e-mail address has at most %(most)s characters.", most=MAX_ADDRESS))
     try:
         found = validate_email(text, check_deliverability=False)
         local = _precis.enforce(found.local_part)
     except (EmailNotValidError, UnicodeEncodeError):
-        raise _refused("email", "This is not an e-mail address that we can write to.") from None
+        raise _refused("email", gettext("This is not an e-mail address that we can write to.")) from None
     return Name(found.normalized, f"{local}@{(found.ascii_domain or found.domain).lower()}")
 
 
@@ -100,18 +104,20 @@ def _enforced(display: str) -> str:
     try:
         canonical: str = _precis.enforce(display)
     except UnicodeEncodeError as error:
-        raise _refused("username", f"A username must not contain {_described(error)}.") from None
+        raise _refused("username", _told(error)) from None
     return canonical
 
 
-def _described(error: UnicodeEncodeError) -> str:
+def _told(error: UnicodeEncodeError) -> str:
     """Name the character that PRECIS refused, without ever printing a control character."""
     character = error.object[error.start : error.end]
     if error.reason.endswith("/spaces") or character.isspace():
-        return "spaces"
+        return gettext("A username must not contain spaces.")
     if error.reason.endswith("precis_ignorable_properties"):
-        return "invisible characters"
-    return f"the character U+{ord(character[0]):04X}" if character else "this mixture of writing directions"
+        return gettext("A username must not contain invisible characters.")
+    if character:
+        return gettext("A username must not contain the character %(code)s.", code=f"U+{ord(character[0]):04X}")
+    return gettext("A username must not contain this mixture of writing directions.")
 
 
 def _is_allowed(character: str) -> bool:
@@ -122,14 +128,18 @@ def _refuse_lookalikes(name: str) -> None:
     """Refuse a name that could be mistaken for another (UTS 39): `аdmin` with a Cyrillic а, `асе` all Cyrillic, `ɑdmin`."""
     scripts = categories.unique_aliases(name) - {"COMMON", "INHERITED"}
     if len(scripts) > 1 and not any(scripts <= allowed for allowed in _WRITTEN_TOGETHER):
-        raise _refused("username", "A username must not mix letters of several scripts.")
+        raise _refused("username", gettext("A username must not mix letters of several scripts."))
     if name.isascii():
         return
     foreign = [character for character in name if unicodedata.category(character)[0] == "L"]
     posing = [character for character in foreign if not character.isascii() and _passes_for_ascii(character)]
     if posing and ("LATIN" in scripts or len(posing) == len(foreign)):
         raise _refused(
-            "username", f"A username must not contain letters that look like others, here U+{ord(posing[0]):04X}."
+            "username",
+            gettext(
+                "A username must not contain letters that look like others, here %(code)s.",
+                code=f"U+{ord(posing[0]):04X}",
+            ),
         )
 
 

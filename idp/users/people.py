@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from idp import audit, clock, sessions
 from idp.db import db
 from idp.errors import Conflict, NotFound
+from idp.language import gettext
 from idp.users.checks import Draft, checked_text, draft
 from idp.users.model import ACTIVE, ADMINISTRATOR, DISABLED, LoginName, User, UserEmail, UserRole, fresh_subject
 from idp.users.names import canonical_username
@@ -170,7 +171,7 @@ def keep_an_administrator(sub: str) -> None:
         .with_for_update()
     )
     if db.session.scalars(active).all() == [sub]:
-        raise Conflict("This is the last active administrator. Make somebody else an administrator first.")
+        raise Conflict(gettext("This is the last active administrator. Make somebody else an administrator first."))
 
 
 def _begin_to_write() -> None:
@@ -204,11 +205,11 @@ def _conflict(sub: str, username: str | None, names: Sequence[str], npi: str | N
     others = select(LoginName.name).join(User, User.id == LoginName.user_id).where(User.sub != sub)
     taken = db.session.scalars(others.where(LoginName.name.in_(names))).all()
     if username in taken:
-        return Conflict("This username is taken.")
+        return Conflict(gettext("This username is taken."))
     if taken:
-        return Conflict("This e-mail address belongs to somebody already.")
+        return Conflict(gettext("This e-mail address belongs to somebody already."))
     if npi and db.session.scalar(select(User.id).where(User.npi == npi, User.sub != sub)):
-        return Conflict("This NPI belongs to somebody already.")
+        return Conflict(gettext("This NPI belongs to somebody already."))
     return Conflict()
 
 

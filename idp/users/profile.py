@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from idp import audit, clock
 from idp.db import db
 from idp.errors import BadInput, Conflict, NotFound
+from idp.language import gettext
 from idp.users import traits
 from idp.users.checks import checked_locale, checked_npi, checked_roles, checked_text, checked_zoneinfo
 from idp.users.model import ADMINISTRATOR, LoginName, User, UserEmail, UserRole
@@ -97,7 +98,7 @@ def add_email(sub: str, raw: str, *, actor: str | None, verified: bool = False) 
     name = checked_email(raw)
     user = lock(sub)
     if any(email.canonical == name.canonical for email in user.emails):
-        raise Conflict("This address is there already.")
+        raise Conflict(gettext("This address is there already."))
     email = UserEmail(address=name.display, canonical=name.canonical, is_primary=not user.emails)
     _write(user, emails=[*user.emails, email])
     audit.record(audit.Event.EMAIL_CHANGED, subject=sub, actor=actor, change="added", email_id=email.id)
@@ -126,7 +127,7 @@ def make_primary(sub: str, email_id: int, *, actor: str | None) -> UserEmail:
     user = lock(sub)
     chosen = email_of(user, email_id)
     if chosen.verified_at is None:
-        raise Conflict("Only a verified address can be the primary one.")
+        raise Conflict(gettext("Only a verified address can be the primary one."))
     if not chosen.is_primary:
         for email in user.emails:
             email.is_primary = False
@@ -143,7 +144,7 @@ def remove_email(sub: str, email_id: int, *, actor: str | None) -> User:
     user = lock(sub)
     email = email_of(user, email_id)
     if email.is_primary and len(user.emails) > 1:
-        raise Conflict("Make another address the primary one first.")
+        raise Conflict(gettext("Make another address the primary one first."))
     _write(user, emails=[other for other in user.emails if other.id != email_id])
     audit.record(audit.Event.EMAIL_CHANGED, subject=sub, actor=actor, change="removed", email_id=email_id)
     return user
@@ -179,4 +180,4 @@ def email_of(user: User, email_id: int) -> UserEmail:
     for email in user.emails:
         if email.id == email_id:
             return email
-    raise NotFound("There is no such address.")
+    raise NotFound(gettext("There is no such address."))
