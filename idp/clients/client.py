@@ -91,7 +91,7 @@ class Client:
     tls_client_auth_san_uri: str = ""
     tls_client_auth_san_ip: str = ""
     tls_client_auth_san_email: str = ""
-    tls_client_certificate_bound_access_tokens: bool = False  # … and whether its tokens are good with that certificate only
+    tls_client_certificate_bound_access_tokens: bool = False  # whether its tokens are good with it only
     token_exchange: tuple[dict[str, Any], ...] = ()  # RFC 8693: what it may exchange a person's token for
 
     @property

@@ -57,7 +57,9 @@ def _trusted(assertion: Unverified, client: Client) -> TrustedIssuer:
         raise BadSignature(f"its issuer is the client, which speaks for nobody but itself: {told}")
     found = next((one for one in settings().trusted_issuers if one.issuer == issuer), None)
     if found is None or client.client_id not in found.clients:
-        raise BadSignature("its issuer is none whose assertions this client may bring; the operator sets trusted_issuers")
+        raise BadSignature(
+            "its issuer is none whose assertions this client may bring; the operator sets trusted_issuers"
+        )
     return found
 
 

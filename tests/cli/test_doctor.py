@@ -312,7 +312,9 @@ def test_without_a_configuration_it_says_so_and_stops(idp: Idp, config_file: Pat
     assert "mode" in idp("doctor", fails=2).output
 
 
-def test_a_partner_whose_assertions_are_believed(found: Found, healthy: None, config_file: Path, tmp_path: Path) -> None:
+def test_a_partner_whose_assertions_are_believed(
+    found: Found, healthy: None, config_file: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "partner.jwks.json"
     resource = '[[resources]]\nidentifier = "https://x.example.org"\nscopes = {"x.read" = "See"}\n'
     table = f'[[trusted_issuers]]\nissuer = "https://p.example.org"\njwks = "{file}"\nclients = ["gate"]\nscopes = ["x.read"]\n'
