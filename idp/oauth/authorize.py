@@ -177,11 +177,15 @@ def _lines_of(detail: authorization_details.Shown) -> list[str]:
 
 
 def _acr(request: AuthorizationRequest) -> str | None:
-    """Return the first requested acr that can be reached here. Raises UnmetAuthenticationRequirements for an essential one."""
-    reachable = next((value for value in request.acr_values if value in authn.SUPPORTED), None)
-    if reachable is None and request.acr_is_essential:
+    """Return the first requested acr that can be reached here. Raises UnmetAuthenticationRequirements for an essential one.
+
+    A passkey is demanded only where nothing weaker would do: named among others it is a wish, and who has one is asked for it first anyway.
+    """
+    reachable = [value for value in request.acr_values if value in authn.SUPPORTED]
+    if not reachable and request.acr_is_essential:
         raise UnmetAuthenticationRequirements("None of the essential acr values can be reached here.")
-    return reachable
+    softer = [value for value in reachable if value != authn.PHISHING_RESISTANT]
+    return next(iter(softer or reachable), None)
 
 
 def _consent_owed(asking: Asking, client: Client, session: SsoSession) -> bool:
