@@ -112,7 +112,10 @@ HEADERS = (
         for text in ("idp_browser=x", "idp_sso=a.b", "idp_sso=\xff; idp_browser=\xff", "=;;=", "a" * 9000)
     ),
     *(("Cookie", f"{name}={MARKER}") for name in ("idp_browser", "idp_sso", "idp_recovery", "idp_device")),
-    *(("Client-Cert", text) for text in ("", "x", "::", ":AAAA:", ":\xff:", ":A:, :A:", "a" * 17_000, "%2D%ff", MARKER)),
+    *(
+        ("Client-Cert", text)
+        for text in ("", "x", "::", ":AAAA:", ":\xff:", ":A:, :A:", "a" * 17_000, "%2D%ff", MARKER)
+    ),
     *(("Origin", text) for text in ("null", "https://evil.example", MARKER)),
     *(("Accept", text) for text in ("*/*", "application/json", "text/html", ";;q=x,", "application/jwt", MARKER)),
     *(("Accept-Language", "xx-" * 500), ("User-Agent", MARKER), ("X-Request-Id", MARKER), ("If-None-Match", '"*,\xff')),
@@ -329,11 +332,20 @@ def parameters_of(aimed: Shot) -> tuple[str, ...]:
     return tuple(sorted(metadata.known_names())) if operation.place == "json" else operation.parameters
 
 
+_PASSKEY = (
+    '{"id": "AAAA", "rawId": "AAAA", "type": "public-key", "response": {"clientDataJSON": "e30", '
+    '"authenticatorData": "AAAA", "attestationObject": "oA", "signature": "AAAA", "userHandle": "AAAA", "transports": ["usb"]}}'
+)
 _STRANGER = (
     shot("GET", "/login", flow="«flow»"),
     shot("POST", "/login/password", query=_FLOW, csrf="«csrf»", identifier="alice", password="«password»"),
     shot("POST", "/login/totp", query=_SECOND, csrf="«csrf»", code="123456"),
     shot("POST", "/login/recovery_code", query=_SECOND, csrf="«csrf»", code="ABCDE-FGHIJ"),
+    shot("POST", "/login/passkey/options", query=_FLOW, csrf="«csrf»"),
+    shot("POST", "/login/passkey/sign-in", query=_FLOW, csrf="«csrf»", credential=_PASSKEY),
+    shot("POST", "/login/passkey", query=_SECOND, csrf="«csrf»", credential=_PASSKEY),
+    shot("POST", "/enrol/passkey", query=_SECOND, csrf="«csrf»", credential=_PASSKEY),
+    shot("GET", "/.well-known/webauthn"),
     shot("GET", "/login/totp", flow="«second»"),
     shot("GET", "/login/blocked", flow="«second»"),
     shot("GET", "/recover/password"),
@@ -460,7 +472,9 @@ def _misdirect(draw: st.DrawFn, aimed: Shot) -> Shot:
             aimed, method=draw(st.sampled_from(("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")))
         )
     tail = draw(st.sampled_from(("/", "//", "/x", "%00", "%ED%A0%80", ";x", "/..", "%2e%2e", "%0d%0aX-Injected:1")))
-    return replace(aimed, path="/" + (aimed.path + tail).lstrip("/"))  # what begins with two is a host to the test's client
+    return replace(
+        aimed, path="/" + (aimed.path + tail).lstrip("/")
+    )  # what begins with two is a host to the test's client
 
 
 WOUNDS = (_spoil, _spoil, _spoil, _spoil, _add, _add, _drop, _double, _retype, _dress, _dress, _gut, _misdirect)
