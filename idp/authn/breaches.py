@@ -23,7 +23,7 @@ PAUSE_S = 60  # an unreachable service is not asked again this long
 _LINE = re.compile(r"([0-9A-F]{35}):(\d+)", re.IGNORECASE)
 
 
-def known(raw: str) -> bool:
+def known(raw: str, *, ask_service: bool = True) -> bool:
     """Say whether a password is in the corpus of the settings, or known to the range service.
 
     May go over the network for 3 s: not while a transaction has written something.
@@ -31,7 +31,7 @@ def known(raw: str) -> bool:
     chosen = settings().passwords
     if _in_corpus(raw, chosen.breach_corpus):
         return True
-    return bool(chosen.range_service_url) and _in_range(raw, chosen.range_service_url)
+    return ask_service and bool(chosen.range_service_url) and _in_range(raw, chosen.range_service_url)
 
 
 def _in_corpus(raw: str, path: str) -> bool:

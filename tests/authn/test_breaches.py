@@ -12,6 +12,7 @@ import pytest
 
 from idp.authn import breaches, corpus
 from idp.authn.factors import password
+from idp.db import committing
 from tests.authn.signing_in import make_person
 
 BREACHED, GOOD = "Leaked-Lantern-44-Boat", "Quiet-Lamp-93-Orbit"
@@ -22,6 +23,7 @@ class Ranges(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.known = {BREACHED}
         self.status, self.slow_s, self.location, self.media_type = 200, 0.0, "", "text/plain"
         super().__init__(("127.0.0.1", 0), _Answering)
 
@@ -41,7 +43,7 @@ class _Answering(BaseHTTPRequestHandler):
         time.sleep(self.server.slow_s)
         prefix = self.path.rpartition("/")[2]
         lines = [f"{'0' * 35}:5"]
-        for word, seen in ((BREACHED, 12), (GOOD, 0)):
+        for word, seen in [*((word, 12) for word in self.server.known), (GOOD, 0)]:
             digest = hashlib.sha1(word.encode()).hexdigest().upper()
             lines += [f"{digest[5:]}:{seen}"] if digest.startswith(prefix) else []
         body = "\r\n".join(lines).encode()
@@ -111,6 +113,26 @@ def test_attack_62_in_production_an_address_of_ours_is_never_asked(make_app, sql
     with make_app(sqlite_url, mode="production", server=server, passwords={"range_service_url": url}).app_context():
         assert not breaches.known(BREACHED)
     assert ranges.asked == []
+
+
+def test_at_sign_in_the_service_is_asked_once_a_day_and_what_it_said_stays_said(app, ranges, travel):
+    alice = make_person(raw_password=GOOD)
+    bob = make_person("bob", raw_password="Brave-Fern-12-Canal")
+
+    def check(user, raw):
+        with committing():
+            return password.verify(user, raw)
+
+    ranges.asked.clear()
+    assert check(alice, GOOD) and ranges.asked == [], "it was asked when the password was chosen"
+    travel(86401)
+    assert check(alice, GOOD) and check(alice, GOOD)
+    assert len(ranges.asked) == 1 and not password.must_change(alice)
+    ranges.known.add("Brave-Fern-12-Canal")
+    assert check(bob, "Brave-Fern-12-Canal") and password.must_change(bob)
+    ranges.known.clear()
+    assert check(bob, "Brave-Fern-12-Canal") and password.state(bob).failing == ("blocklist",)
+    assert len(ranges.asked) == 2
 
 
 def test_the_corpus_is_asked_first_and_offline(make_app, sqlite_url, ranges, tmp_path):

@@ -92,6 +92,8 @@ def verify(user: User | None, raw: str) -> bool:
     checked = _in_pool(partial(hashing.check, raw, stored, _recipe()))
     if user is not None:
         db.session.refresh(user, ["status"])
+    else:
+        db.session.scalar(select(User.status).where(User.id == 0))  # the same work (C-7)
     review = password_review.judge(user, row, raw) if checked.right and user and row else None  # before the first write
     right = checked.right and _accept(row, checked)
     if not right:
@@ -134,8 +136,8 @@ def state(user: User) -> State | None:
     )
 
 
-def stamp(user: User) -> str:
-    """Return the name of the present choice; "" without a password."""
+def stamp(user: User | None) -> str:
+    """Return the name of the present choice; "" without a password, and for nobody, after the same work."""
     row = row_of(user)
     return row.stamp if row else ""
 
@@ -162,7 +164,7 @@ def violations(user: User, raw: str) -> list[Violation]:
     if any(violation.rule in ("length", "characters") for violation in found):
         return found
     reused = _in_pool(partial(hashing.among, raw, _earlier(user), _recipe()))
-    breached = breaches.known(raw)
+    breached = not any(violation.rule == "blocklist" for violation in found) and breaches.known(raw)
     return password_policy.violations(raw, user=user, policy=rules, reused=reused, breached=breached)
 
 

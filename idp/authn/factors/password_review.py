@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 
 from idp import audit, clock
 from idp.authn import breaches, password_policy, policy
@@ -29,6 +29,7 @@ class Review:
 
     version: str
     failing: tuple[str, ...]
+    asked_service: bool = False
 
     @property
     def compromised(self) -> bool:
@@ -46,31 +47,30 @@ def judge(user: User, row: Password, raw: str) -> Review:
     owed = policy.of(user)
     rules = owed.password
     found = [violation.rule for violation in password_policy.violations(raw, user=user, policy=rules)]
-    if "blocklist" not in found and breaches.known(raw):
+    ask_service = _service_is_due(row)
+    if "blocklist" not in found and breaches.known(raw, ask_service=ask_service):
         found.append("blocklist")
+    elif row.failing and not ask_service and "blocklist" in row.failing.split():
+        found.append("blocklist")  # what the service said stays said
     if rules.preset == "nist_800_63b_4" and not owed.require_second and "length" in found:
         found.append(ALONE)
     if rules.max_age_days and clock.now() - row.changed_at >= timedelta(days=rules.max_age_days):
         found.append(AGE)
-    return Review(rules.version, tuple(found))
+    return Review(rules.version, tuple(dict.fromkeys(found)), ask_service)
 
 
 def keep(user: User, row: Password, review: Review) -> None:
     """Write down what was found, if it is news: of many who find the same, one changes the row and records the event."""
     failing = " ".join(review.failing) or None
     if (row.judged_policy, row.failing) == (review.version, failing):
+        if review.asked_service:
+            changed(update(Password).where(_as_read(row)).values(judged_at=clock.now()))
         return
     change_by = None if review.must_go or not failing else row.change_by or _deadline()
     values = {"judged_policy": review.version, "judged_at": clock.now(), "failing": failing, "change_by": change_by}
     if review.must_go:
         values["must_change"] = True
-    as_read = (
-        (Password.user_id == row.user_id)
-        & (Password.stamp == row.stamp)
-        & Password.judged_policy.is_not_distinct_from(row.judged_policy)
-        & Password.failing.is_not_distinct_from(row.failing)
-    )
-    if changed(update(Password).where(as_read).values(**values)) == 1 and failing:
+    if changed(update(Password).where(_as_read(row)).values(**values)) == 1 and failing:
         _write_down(user, review, change_by)
 
 
@@ -78,6 +78,22 @@ def clean(user: User) -> dict[str, object]:
     """Return the columns of a password that was judged before it was taken."""
     version = policy.of(user).password.version
     return {"judged_policy": version, "judged_at": clock.now(), "failing": None, "change_by": None}
+
+
+def _service_is_due(row: Password) -> bool:
+    """The range service is asked once a day about a password, not at every sign-in: it is somebody else's, and takes time."""
+    if not settings().passwords.range_service_url:
+        return False
+    return row.judged_at is None or clock.now() - row.judged_at >= timedelta(days=1)
+
+
+def _as_read(row: Password) -> ColumnElement[bool]:
+    return (
+        (Password.user_id == row.user_id)
+        & (Password.stamp == row.stamp)
+        & Password.judged_policy.is_not_distinct_from(row.judged_policy)
+        & Password.failing.is_not_distinct_from(row.failing)
+    )
 
 
 def _deadline() -> datetime:
