@@ -82,7 +82,7 @@ def test_it_says_what_there_is_and_what_is_asked(here: Browser) -> None:
         "Every sign-in needs a second step beside the password.",
         "After 15 minutes without use you are signed out.",
         "Authenticator app",
-        "10 codes left.",
+        "10 codes left, made",
         "this is the only one: add another before you remove it",
     ):
         assert sentence in told, sentence
@@ -188,7 +188,7 @@ def test_a_person_without_the_demand_removes_the_last_and_is_warned(app: Flask) 
     ("path", "form"),
     [("add", {"factor": "totp"}), ("replace", {}), ("codes", {}), ("password", {})],
 )
-def test_7_104_an_unattended_screen_starts_no_errand_without_a_proof(
+def test_attack_104_an_unattended_screen_starts_no_errand_without_a_proof(
     here: Browser, user: User, travel, path: str, form: dict[str, str]
 ) -> None:
     travel(PROOF_S + 1 if path != "password" else FRESH_S + 1)
@@ -196,7 +196,7 @@ def test_7_104_an_unattended_screen_starts_no_errand_without_a_proof(
     assert here.place == "/login" and len(apps(user)) == 1
 
 
-def test_7_105_a_removal_needs_a_fresh_proof_of_both_factors(here: Browser, user: User, travel) -> None:
+def test_attack_105_a_removal_needs_a_fresh_proof_of_both_factors(here: Browser, user: User, travel) -> None:
     tablet = add_tablet(user)
     travel(FRESH_S + 1)
     here.post(f"{PAGE}/remove", id=tablet)
@@ -207,7 +207,7 @@ def test_7_105_a_removal_needs_a_fresh_proof_of_both_factors(here: Browser, user
     assert len(apps(user)) == 1
 
 
-def test_7_105_a_session_of_one_factor_removes_nothing(app: Flask, here: Browser, user: User, travel) -> None:
+def test_attack_105_a_session_of_one_factor_removes_nothing(app: Flask, here: Browser, user: User, travel) -> None:
     sessions.end(here.secret.partition(".")[0], cause="user")
     db.session.commit()
     travel(30)
@@ -228,7 +228,7 @@ def test_7_105_a_session_of_one_factor_removes_nothing(app: Flask, here: Browser
         {"label": "Phone", "disabled_at": "2026-01-01", "user_id": "2", "sealed_secret": "x"},
     ],
 )
-def test_7_105_fields_that_no_form_has_change_nothing(here: Browser, user: User, form: dict[str, str]) -> None:
+def test_attack_105_fields_that_no_form_has_change_nothing(here: Browser, user: User, form: dict[str, str]) -> None:
     before = apps(user)[0]
     for path in (f"{PAGE}/rename", "/account/profile"):
         here.get(PAGE).post(path, id=before.public_id, **{"label": before.label, **form})
@@ -237,7 +237,7 @@ def test_7_105_fields_that_no_form_has_change_nothing(here: Browser, user: User,
     assert factors.must_stay(user, after.public_id)
 
 
-def test_7_104_7_105_forms_without_our_token_and_gets_change_nothing(here: Browser, user: User) -> None:
+def test_attack_104_105_forms_without_our_token_and_gets_change_nothing(here: Browser, user: User) -> None:
     tablet = add_tablet(user)
     for path in ("add", "replace", "rename", "remove", "codes", "password", "untrust", "untrust-all"):
         sent = {"id": tablet, "label": "Hers", "factor": "totp"}
@@ -248,7 +248,7 @@ def test_7_104_7_105_forms_without_our_token_and_gets_change_nothing(here: Brows
     assert [one.label for one in apps(user)] == ["Authenticator app", "Tablet"]
 
 
-def test_7_105_what_somebody_else_has_bound_is_as_unknown_as_nothing(app: Flask, here: Browser) -> None:
+def test_attack_105_what_somebody_else_has_bound_is_as_unknown_as_nothing(app: Flask, here: Browser) -> None:
     bob = make_person("bob", secret=new_secret())
     totp.bind(bob, new_secret(), actor=None, label="His")
     db.session.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -81,7 +82,7 @@ def test_c10_a_secret_has_160_bits(app: Flask) -> None:
     assert len(totp.begin_enrolment(make_person()).secret_base32) == 32
 
 
-def test_7_101_a_code_is_good_once_also_with_a_space_or_from_the_step_before(app: Flask) -> None:
+def test_attack_101_a_code_is_good_once_also_with_a_space_or_from_the_step_before(app: Flask) -> None:
     user = alice(app)
     assert totp.verify(user, typed(code_of(SECRET))) == Accepted()
     again = [code_of(SECRET), f"{code_of(SECRET)[:3]} {code_of(SECRET)[3:]}", code_of(SECRET, steps=-1)]
@@ -89,7 +90,7 @@ def test_7_101_a_code_is_good_once_also_with_a_space_or_from_the_step_before(app
     assert totp.verify(user, typed(code_of(SECRET, steps=1))) == Accepted()
 
 
-def test_7_102_of_20_threads_with_one_code_one_is_let_in(app: Flask) -> None:
+def test_attack_102_of_20_threads_with_one_code_one_is_let_in(app: Flask) -> None:
     user_id, code = alice(app).id, code_of(SECRET)
 
     def attempt(_: int) -> object:
@@ -149,7 +150,7 @@ def test_c14_a_secret_is_shown_while_it_is_pending_and_never_again(app: Flask) -
     assert totp.find_pending(user, pending.id) is None
 
 
-def test_7_99_nobody_confirms_what_somebody_else_enrols(app: Flask) -> None:
+def test_attack_99_nobody_confirms_what_somebody_else_enrols(app: Flask) -> None:
     pending = totp.begin_enrolment(make_person())
     other = make_person("bob")
     assert not totp.confirm(other, pending.id, code_of(pending.secret_base32))
@@ -241,7 +242,24 @@ def wrong_code() -> str:
     return next(code for code in ("000000", "111111", "222222", "333333", "444444", "555555") if code not in near)
 
 
-def test_n10_fifty_failures_in_a_row_disable_the_app_and_a_good_code_comes_too_late(app: Flask, mailbox) -> None:
+def test_attack_101_a_spent_code_in_fullwidth_digits_or_in_another_browser_is_refused(app: Flask) -> None:
+    user = alice(app)
+    code = code_of(SECRET)
+    assert totp.verify(user, typed(code)) == Accepted()
+    wide = code.translate({ord(digit): 0xFF10 + int(digit) for digit in "0123456789"})
+    db.session.commit()
+    again = contextvars.Context().run(_verified_elsewhere, app, user.id, [code, wide, f" {code}"])
+    assert again == [Refused("replayed"), Refused("malformed"), Refused("replayed")]
+
+
+def _verified_elsewhere(app: Flask, user_id: int, codes: list[str]) -> list[object]:
+    with app.app_context():
+        return [totp.verify(db.session.get_one(User, user_id), typed(code)) for code in codes]
+
+
+def test_attack_100_n10_fifty_failures_in_a_row_disable_the_app_and_a_good_code_comes_too_late(
+    app: Flask, mailbox
+) -> None:
     user = alice(app)
     for _ in range(50):
         assert totp.verify(user, typed(wrong_code())) == Refused("wrong_code")

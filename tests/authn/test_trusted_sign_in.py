@@ -162,3 +162,29 @@ def test_n23_until_the_new_codes_are_saved_what_is_left_of_the_old_ones_works(ap
 def test_the_event_names_the_app_that_signed_in(app: Flask, user: User) -> None:
     browser(app).sign_in(secret=SECRET)
     assert last_sign_in(user).details["factors"] == ["password", "totp"]
+
+
+def test_attack_108_guesses_at_a_recovery_code_run_into_a_wait_and_a_right_one_then_too(app: Flask, user: User) -> None:
+    codes = make_codes(user)
+    here = browser(app).open().give_password()
+    here.get(f"/login/recovery_code?flow={here.flow_id}")
+    for _ in range(6):
+        here.post(code="AAAAA-AAAAA-AAA")
+    assert here.answer.status_code == 429 and int(here.answer.headers["Retry-After"]) > 0
+    here.post(code=codes[0])
+    assert here.answer.status_code == 429 and recovery_code.remaining(user) == 10, "it is not even judged"
+
+
+def test_attack_108_a_spent_code_opens_nothing_in_another_browser(app: Flask, user: User) -> None:
+    codes = make_codes(user)
+    spend(app, codes[0])
+    assert spend(app, codes[0]).answer.status_code == 401
+
+
+def test_c33_one_code_is_one_proof_and_is_asked_for_once(app: Flask, user: User) -> None:
+    codes = make_codes(user)
+    here = spend(app, codes[0])
+    assert here.place == "/enrol/recovery-codes"
+    here.post(f"/login/recovery_code?flow={here.flow_id}", code=codes[1])
+    db.session.rollback()
+    assert recovery_code.redeem(user, codes[1]), "the step is over: a second code is not taken"

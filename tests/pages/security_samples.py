@@ -96,7 +96,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("account_security.html", "error-name"): {
         **SECURITY,
-        "wrong": {"id": "0195-phone", "label": "", "why": "The label is missing."},
+        "wrong": {"id": "0195-phone", "label": "", "why": "The name is missing."},
     },
     ("account_remove_factor.html", "first"): {**REMOVAL, "others": 2},
     ("account_remove_factor.html", "only"): {**REMOVAL, "one": LAPTOP, "is_only": True},

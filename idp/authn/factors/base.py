@@ -84,7 +84,7 @@ class Factor(Protocol):
 
 def checked_label(raw: str) -> str:
     """Return the name of an authenticator as it may be kept. Raises BadInput: missing, too long, control characters."""
-    return checked_text("label", raw, limit=LABEL_CHARS, required=True)
+    return checked_text("name", raw, limit=LABEL_CHARS, required=True)
 
 
 def attempt(factor: Factor, user: User, form: Mapping[str, str]) -> Outcome:
