@@ -15,13 +15,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
 from idp import audit, crypto, kv, limits, mail, sessions, users, web
 from idp.authn import identify, notices, recovery_review
 from idp.authn.factors import password
 from idp.config import settings
 from idp.db import db
 from idp.limits import Verdict
-from idp.users import User
+from idp.users import User, UserEmail
 
 TOKEN_S = 900
 MAILS, MAILS_WINDOW_S = 3, 900  # that many to one person
@@ -113,6 +115,8 @@ def finish(ticket: Ticket, raw_password: str) -> bool:
 
 
 def _reachable(user: User | None) -> User | None:
+    if user is None:
+        db.session.scalars(select(UserEmail).where(UserEmail.user_id == 0)).all()  # the same work (7.86)
     return user if user and user.is_active and user.recovery_email else None
 
 
@@ -126,7 +130,7 @@ def _issue(user: User | None) -> str:
     """Make a token beside the person's earlier ones; of more than three the oldest dies. For nobody the writes lead nowhere."""
     raw_token = crypto.random_token()
     digest, sub = crypto.digest(raw_token), user.sub if user else f"?{crypto.random_token(24)}"
-    told = json.dumps({"sub": sub, "stamp": password.stamp(user) if user else ""})
+    told = json.dumps({"sub": sub, "stamp": password.stamp(user)})
     kv.client().set(_token_key(digest), told, ex=TOKEN_S)
     _KEEP([_live_key(sub)], [digest, MAILS, TOKEN_S])
     return raw_token

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from idp import sessions, users
+from idp.authn import recovery
 from idp.authn.factors import password
 from idp.cli import asking, authenticators, inviting
 from idp.cli.base import State, actor, confirm, takes_state, yes_option
@@ -59,45 +60,29 @@ def group() -> None:
 @click.option("--email-verified", is_flag=True, help="You have made sure that the addresses are theirs.")
 @click.option("--role", "roles", multiple=True, help="physician, nurse, administrator …; repeat for more.")
 @click.option("--npi", help="National Provider Identifier: ten digits.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of making one up.")
 @click.option(
     "--invite", is_flag=True, help="Mail them a link to choose a password themselves, instead of making one up."
 )
 @click.option("--client", "client_id", help="With --invite: the application that they go on to.")
-@click.option(
-    "--keep-password", is_flag=True, help="With --password-stdin: it need not be changed at the first sign-in."
-)
 @takes_state
 def create(
     state: State,
     username: str,
-    password_stdin: bool,
-    keep_password: bool,
     invite: bool,
     client_id: str | None,
     **given: Any,
 ) -> None:
-    """Add a person. Prints a password that is good for 72 hours and must be replaced at the first sign-in; or mails an invitation."""
-    if invite and password_stdin:
-        raise Failure("--invite and --password-stdin exclude each other: an invited person chooses the password.")
-    raw_password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
-    if raw_password == "":
-        raise Failure("Standard input held no password.")
+    """Add a person. Mails an invitation; or prints a password made up here, good for 72 hours and for choosing another, nothing else."""
     if not given["emails"] and "@" in username:
         given |= {"emails": (username,), "email_verified": not invite}  # or they could never get back in by mail
     with state.work():
         user = users.create(username=username, actor=actor(), **given)
         if invite:
             sent = inviting.send(user, client_id)
-        elif raw_password is None:
-            raw_issued = password.issue_temporary(user, actor=actor())
         else:
-            password.set_password(user, raw_password, actor=actor(), must_change=not keep_password)
+            raw_issued = password.issue_temporary(user, actor=actor())
         answer = _as_dict(user)
-    if invite:
-        answer["invitation"] = sent
-    elif raw_password is None:
-        answer["one_time_password"] = raw_issued
+    answer |= {"invitation": sent} if invite else {"one_time_password": raw_issued}
     state.show(answer, lambda: _hand_over(answer))
 
 
@@ -112,13 +97,20 @@ def _hand_over(answer: Mapping[str, Any]) -> None:
 @yes_option
 @takes_state
 def new_password(state: State, username: str, yes: bool) -> None:
-    """Give a person a new one-time password and end their sessions. Their second factor stays as it is."""
-    confirm(f"Replace the password of {username}? All their sessions end at once.", yes=yes)
+    """Let a person choose a new password and end their sessions. Their second factor stays as it is.
+
+    Who has a verified address is sent a link, and nobody else learns the password. For who has none a one-time password is printed, to be
+    handed over in person: it is good for 72 hours, and for choosing another.
+    """
+    confirm(f"Let {username} choose a new password? All their sessions end at once.", yes=yes)
     with state.work():
         user = find(username)
-        raw_issued = password.issue_temporary(user, actor=actor())
+        answer = {"sub": user.sub, "username": user.username}
+        if recovery.send_link(user, actor=actor()):
+            answer["sent"] = "a link to choose a new password"
+        else:
+            answer["one_time_password"] = password.issue_temporary(user, actor=actor())
         sessions.end_all(user.sub, cause="password_replaced")
-        answer = {"sub": user.sub, "username": user.username, "one_time_password": raw_issued}
     state.show(answer, lambda: _hand_over(answer))
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
+from sqlalchemy import select
 
-from idp import users
+from idp import mail, users
+from idp.authn import recovery
 from idp.authn.factors import password
+from idp.cli import main
 from idp.db import db
 from tests.cli.conftest import Idp
 
@@ -41,28 +46,33 @@ def test_create_prints_a_one_time_password_that_works(answer: Answer, inside: Fl
     assert verified("ada@example.org", made["one_time_password"])
 
 
-def test_create_takes_a_password_from_standard_input(answer: Answer, inside: Flask) -> None:
-    made = answer(*ADA, "--password-stdin", input="Blue-Otter-Runs-42\n")
-    assert "one_time_password" not in made
-    assert "Blue-Otter-Runs-42" not in str(made)
-    assert verified("ada", "Blue-Otter-Runs-42")
-    assert password.must_change(found("ada"))
-    answer("user", "create", "bo", "--name", "Bo", "--password-stdin", "--keep-password", input="Red-Otter-Runs-42\n")
-    assert not password.must_change(found("bo"))
+def test_attack_117_no_command_takes_a_password_from_an_operator() -> None:
+    def options(command: click.Command) -> Iterator[str]:
+        for inner in getattr(command, "commands", {}).values():
+            yield from options(inner)
+        yield from (option for parameter in command.params for option in parameter.opts)
+
+    assert [option for option in options(main.get_command(click.Context(main), "user")) if "password" in option] == []
 
 
-def test_password_replaces_a_forgotten_one(idp: Idp, answer: Answer, inside: Flask) -> None:
+def test_attack_117_a_forgotten_password_is_chosen_by_its_person(idp: Idp, answer: Answer, inside: Flask) -> None:
     first = answer(*ADA)["one_time_password"]
     idp("user", "password", "ada", input="n\n", fails=1)
-    second = answer("user", "password", "ada", "--yes")["one_time_password"]
-    assert (verified("ada", first), verified("ada", second)) == (False, True)
-    assert password.must_change(found("ada"))
+    sent = answer("user", "password", "ada", "--yes")
+    assert sent["sent"] and "one_time_password" not in sent and "token" not in str(sent)
+    mails = db.session.scalars(select(mail.OutgoingMail)).all()
+    link = re.search(r"token=([\w-]{43})", mail.opened(mails[-1]).text)
+    assert [one.recipient for one in mails] == ["ada@example.org"]
+    ticket = recovery.find(link[1])
+    assert ticket is not None and ticket.user.username == "ada"
+    assert verified("ada", first), "until they choose another"
 
 
-def test_create_leaves_nobody_behind_when_the_password_is_refused(idp: Idp, answer: Answer) -> None:
-    result = idp(*ADA, "--password-stdin", input="short\n", fails=1)
-    assert "12" in result.output
-    assert answer("user", "list")["total"] == 0
+def test_who_has_no_address_is_handed_a_one_time_password(answer: Answer, inside: Flask) -> None:
+    first = answer("user", "create", "rn-1", "--name", "Nurse One")["one_time_password"]
+    second = answer("user", "password", "rn-1", "--yes")["one_time_password"]
+    assert (verified("rn-1", first), verified("rn-1", second)) == (False, True)
+    assert password.must_change(found("rn-1")), "it is good for choosing another, and for no session"
 
 
 def test_create_names_every_field_that_is_wrong(idp: Idp) -> None:
