@@ -61,7 +61,9 @@ def write(peers: list[PeerReport], *, stores: str, seconds: float, rounds: int, 
         *(_peer_row(peer) for peer in peers),
         "",
     ]
-    for workload in WORKLOADS:
+    for workload in [
+        one for one in WORKLOADS if any(one.name in peer.rounds or one.name in peer.trouble for peer in peers)
+    ]:
         parts += _table(workload, peers, hash_limit if workload.name == "sign_in" else None)
     return "\n".join(parts)
 

@@ -60,7 +60,9 @@ class Ours(Peer):
             return f"{name}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
         database = self.stores.database("bench_idp").render_as_string(hide_password=False)
-        limits = dict.fromkeys(("address_per_minute", "network_per_minute", "global_per_minute"), _PLENTY)
+        limits = dict.fromkeys(
+            ("account_free_attempts", "address_per_minute", "network_per_minute", "global_per_minute"), _PLENTY
+        )
         sections: dict[str, dict[str, Any]] = {
             "server": {"issuer": f"http://127.0.0.1:{port}", "port": port, "workers": 1},
             "database": {"url": database},
