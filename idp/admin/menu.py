@@ -47,6 +47,13 @@ STATIONS = (
         frozenset({"administrator"}),
     ),
     Station(
+        "policy",
+        "/admin/policy",
+        lazy_gettext("Rules and who falls short"),
+        lazy_gettext("Passwords, factors and sessions by role, and where they depart from NIST."),
+        frozenset({"administrator", "auditor"}),
+    ),
+    Station(
         "workstation",
         "/admin/workstation",
         lazy_gettext("Shared workstation"),

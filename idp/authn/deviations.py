@@ -9,6 +9,7 @@ from idp.authn import password_policy, policy
 from idp.authn.policy import Policy
 from idp.config import Settings
 from idp.config.checks import MOST_ABSOLUTE_S, MOST_IDLE_S
+from idp.language import gettext
 
 
 @dataclass(frozen=True)
@@ -35,31 +36,40 @@ def report(config: Settings) -> dict[str, object]:
 def _of_password(judged: Policy) -> Iterator[Deviation]:
     rules, least = judged.password, password_policy.nist_minimum(second_factor=judged.require_second)
     if rules.composition:
-        kinds = ", ".join(kind for kind, _ in rules.composition)
-        yield Deviation("composition", "3.1.1.2", f"kinds of characters are demanded ({kinds}); NIST: SHALL NOT")
+        yield Deviation("composition", "3.1.1.2", gettext("Kinds of characters are demanded; NIST: SHALL NOT."))
     if rules.min_length < least:
-        told = f"{rules.min_length} characters are enough; NIST: at least {least} here"
+        told = gettext(
+            "%(have)s characters are enough; NIST: at least %(least)s here.", have=rules.min_length, least=least
+        )
         yield Deviation("minimum_length", "3.1.1.2", told)
     if rules.max_length < 64:
-        yield Deviation("maximum_length", "3.1.1.2", f"at most {rules.max_length} characters; NIST: at least 64")
+        told = gettext("At most %(have)s characters; NIST: at least 64 must be possible.", have=rules.max_length)
+        yield Deviation("maximum_length", "3.1.1.2", told)
     if rules.max_age_days:
-        told = f"a new password every {rules.max_age_days} days (PCI DSS 4.0.1, 8.3.9); NIST: SHALL NOT"
+        told = gettext("A new password every %(days)s days (PCI DSS 8.3.9); NIST: SHALL NOT.", days=rules.max_age_days)
         yield Deviation("periodic_change", "3.1.1.2", told)
 
 
 def _of_factors(judged: Policy) -> Iterator[Deviation]:
     if "passkey" not in judged.factors:
-        told = "no phishing-resistant factor may be enrolled; NIST: SHALL offer one"
+        told = gettext("No phishing-resistant factor may be enrolled; NIST: SHALL offer one.")
         yield Deviation("no_phishing_resistant_option", "2.2.2", told)
     if judged.trusted_device_s:
-        told = f"a trusted browser skips the second factor for {judged.trusted_device_s} s; NIST: SHALL NOT replace authentication"
+        told = gettext(
+            "A trusted browser skips the second factor for %(seconds)s s; NIST: SHALL NOT replace authentication.",
+            seconds=judged.trusted_device_s,
+        )
         yield Deviation("trusted_device", "5.1", told)
 
 
 def _of_lifetimes(judged: Policy) -> Iterator[Deviation]:
     if judged.idle_s > MOST_IDLE_S:
-        told = f"a session may idle for {judged.idle_s} s; NIST: at most {MOST_IDLE_S} s"
+        told = gettext(
+            "A session may idle for %(have)s s; NIST: at most %(most)s s.", have=judged.idle_s, most=MOST_IDLE_S
+        )
         yield Deviation("session_idle", "2.2.3", told)
     if judged.absolute_s > MOST_ABSOLUTE_S:
-        told = f"a session may last {judged.absolute_s} s; NIST: at most {MOST_ABSOLUTE_S} s"
+        told = gettext(
+            "A session may last %(have)s s; NIST: at most %(most)s s.", have=judged.absolute_s, most=MOST_ABSOLUTE_S
+        )
         yield Deviation("session_absolute", "2.2.3", told)

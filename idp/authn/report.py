@@ -16,17 +16,18 @@ from idp.authn.factors.password_table import Password
 from idp.authn.policy import Policy
 from idp.config import settings
 from idp.db import db
+from idp.language import lazy_gettext
 from idp.users import User
 from idp.users.model import ACTIVE
 
 FINDINGS = {
-    "must_change": "must choose a new password at the next sign-in",
-    "below_policy": "the password breaks rules of today",
-    "never_judged": "the password was never judged: nobody has signed in with it since reviews began",
-    "older_rules": "the password was judged under rules that have changed since",
-    "weak_hash": "the hash is foreign, of another cost, or of an old pepper; a sign-in replaces it",
-    "disabled": "the password is disabled after too many failures",
-    "no_second_factor": "owes a second factor and has none that lasts",
+    "must_change": lazy_gettext("must choose a new password at the next sign-in"),
+    "below_policy": lazy_gettext("the password breaks rules of today"),
+    "never_judged": lazy_gettext("nobody has signed in with the password since passwords are judged at sign-in"),
+    "older_rules": lazy_gettext("the password was judged under rules that have changed since"),
+    "weak_hash": lazy_gettext("the stored hash is not of the present kind; a sign-in replaces it"),
+    "disabled": lazy_gettext("the password is disabled after too many failures"),
+    "no_second_factor": lazy_gettext("owes a second factor and has none that lasts"),
 }
 _PAGE = 500
 
@@ -42,13 +43,16 @@ class Entry:
     change_by: datetime | None = None
 
 
-def people() -> Iterator[Entry]:
-    """Yield every active person of whom something was found, by username."""
+def people(*, second_factors: bool = True) -> Iterator[Entry]:
+    """Yield every active person of whom something was found, by username. Second factors cost a few queries a person."""
     recipe = hashing.recipe_of(settings())
     last = ""
     while page := _page(last):
         for user, row in page:
-            found = tuple(_found(user, row, policy.of(user), recipe))
+            owed = policy.of(user)
+            found = tuple(_of_password(row, owed, recipe)) if row else ()
+            if second_factors and _lacks_second(user, owed):
+                found = (*found, "no_second_factor")
             if found:
                 failing = tuple((row.failing or "").split()) if row else ()
                 yield Entry(user.username, user.sub, found, failing, row.change_by if row else None)
@@ -67,11 +71,8 @@ def _page(after: str) -> list[tuple[User, Password | None]]:
     return [(user, row) for user, row in db.session.execute(wanted)]
 
 
-def _found(user: User, row: Password | None, owed: Policy, recipe: hashing.Recipe) -> Iterator[str]:
-    if row is not None:
-        yield from _of_password(row, owed, recipe)
-    if owed.require_second and not any(factor.lasting and factor.enrolled(user) for factor in FACTORS):
-        yield "no_second_factor"
+def _lacks_second(user: User, owed: Policy) -> bool:
+    return owed.require_second and not any(factor.lasting and factor.enrolled(user) for factor in FACTORS)
 
 
 def _of_password(row: Password, owed: Policy, recipe: hashing.Recipe) -> Iterator[str]:

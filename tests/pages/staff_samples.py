@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace as Shape
 from typing import Any
 
+from idp.authn import deviations, password_policy, policy, report
+from idp.config import RolePolicy, Settings
+
 MENU = [
     Shape(
         name="recovery",
@@ -16,6 +19,13 @@ MENU = [
 ]
 STAFF: dict[str, Any] = {"menu": MENU, "notice": None}
 NOW = datetime(2026, 3, 2, 7, 4, tzinfo=UTC)
+NOOR = Shape(
+    public_id="r1",
+    display_name="Noor Ebele",
+    address="noor.ebele@example.org",
+    note="I bill for the night clinic from March on.",
+    created_at=NOW,
+)
 MAREN = Shape(
     sub="_maren",
     display_name="Dr. Maren Oduya",
@@ -140,6 +150,61 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("admin_home.html", "first"): {**STAFF, "station": "home", "name": "Priya Raman"},
     ("admin_home.html", "nothing"): {**STAFF, "menu": [], "station": "home", "name": "Priya Raman"},
     ("admin_refused.html", "error"): {"names": ["Help desk", "Administrator"], "username": "maren.oduya@example.org"},
+    ("admin_registrations.html", "several"): {
+        **STAFF,
+        "station": "registrations",
+        "requests": [
+            NOOR,
+            Shape(**{**vars(NOOR), "public_id": "r2", "note": "", "display_name": "Ivo <b>not markup</b>"}),
+        ],
+        "error": None,
+        "denying": None,
+    },
+    ("admin_registrations.html", "error"): {
+        **STAFF,
+        "station": "registrations",
+        "requests": [NOOR],
+        "error": "The reason is missing.",
+        "denying": "r1",
+    },
+    ("admin_registrations.html", "none"): {
+        **STAFF,
+        "station": "registrations",
+        "requests": [],
+        "error": None,
+        "denying": None,
+    },
+    ("admin_policy.html", "first"): {
+        **STAFF,
+        "station": "policy",
+        "policies": [
+            {
+                "roles": roles,
+                "policy": owed,
+                "rules": password_policy.describe(owed.password),
+                "deviations": deviations.of_policy(owed),
+            }
+            for roles, owed in policy.tables(
+                Settings(policies=(RolePolicy(roles=("physician", "nurse"), idle_s=1800),))
+            )
+        ],
+        "people": [
+            Shape(username="maren.oduya@example.org", findings=("must_change", "below_policy")),
+            Shape(username="rn-20417", findings=("never_judged",)),
+        ],
+        "more": True,
+        "counts": [("the password breaks rules of today", 1)],
+        "findings": report.FINDINGS,
+    },
+    ("admin_policy.html", "none"): {
+        **STAFF,
+        "station": "policy",
+        "policies": [],
+        "people": [],
+        "more": False,
+        "counts": [],
+        "findings": {},
+    },
     ("admin_people.html", "first"): {**STAFF, "station": "people", "text": "", "error": None},
     ("admin_people.html", "error"): {
         **STAFF,
