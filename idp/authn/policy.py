@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from idp.authn import assurance, password_policy
 from idp.config import RolePolicy, Settings, settings
@@ -58,7 +59,7 @@ def _of_table(table: RolePolicy, config: Settings) -> Policy:
     general_s = config.factors.trusted_device_s
     return Policy(
         require_second=second,
-        factors=config.factors.allowed if table.factors is None else table.factors,
+        factors=_possible(config.factors.allowed if table.factors is None else table.factors, config),
         min_acr=min_acr,
         idle_s=table.idle_s or config.sessions.idle_s,
         absolute_s=table.absolute_s or config.sessions.absolute_s,
@@ -70,6 +71,13 @@ def _of_table(table: RolePolicy, config: Settings) -> Policy:
 
 def _either(said: int | None, general: int) -> int:
     return general if said is None else said
+
+
+def _possible(names: tuple[str, ...], config: Settings) -> tuple[str, ...]:
+    """Leave out the passkey where the issuer has an address in place of a name: browsers refuse it there (WebAuthn section 5.1.3)."""
+    host = urlsplit(config.server.issuer).hostname or ""
+    numeric = ":" in host or host.replace(".", "").isdigit()
+    return tuple(name for name in names if name != "passkey" or not numeric) or names
 
 
 def _with_passwords(config: Settings, table: RolePolicy) -> Settings:

@@ -10,10 +10,12 @@ import pytest
 from flask import Flask
 
 from idp import audit, sessions, users
+from idp.authn import policy
 from idp.authn.assurance import PHISHING_RESISTANT, TWO_FACTORS
 from idp.authn.factors import passkey, password, recovery_code
 from idp.authn.factors.passkey import Enrolled
-from idp.config import RolePolicy
+from idp.config import RolePolicy, Settings
+from idp.config.schema import Server
 from idp.db import db
 from idp.users import User
 from tests.authn.authenticator import UP, Authenticator
@@ -447,6 +449,19 @@ def test_c26_related_origins_are_told_only_where_some_are_listed(
         answer = app.test_client().get("/.well-known/webauthn")
         assert answer.mimetype == "application/json"
         assert json.loads(answer.text) == {"origins": ["http://localhost", "https://login.example.com"]}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "offered"),
+    [
+        ("http://localhost:8000", ("passkey", "totp")),
+        ("https://login.example.org", ("passkey", "totp")),
+        ("http://127.0.0.1:8000", ("totp",)),
+        ("https://[2001:db8::1]", ("totp",)),
+    ],
+)
+def test_a_passkey_needs_a_host_with_a_name(issuer: str, offered: tuple[str, ...]) -> None:
+    assert policy.of_roles((), Settings(server=Server(issuer=issuer))).factors == offered
 
 
 def test_the_password_still_works_as_before(app: Flask) -> None:
