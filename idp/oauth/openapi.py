@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "OpenID Connect and OAuth 2 endpoints", "version": __version__},
         "servers": [{"url": settings().server.issuer}],
         "paths": paths,
-        "components": {"schemas": _schemas(), "securitySchemes": _SCHEMES},
+        "components": {"schemas": _schemas(), "securitySchemes": _SCHEMES | _certificate()},
     }
 
 
@@ -51,7 +51,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": f"{operation.endpoint.removeprefix('oauth.')}_{operation.method.lower()}_{_slug(operation.path)}",
         "summary": operation.summary,
-        "security": _SECURITY.get(operation.proof, []),
+        "security": _security(operation.proof),
         "responses": _responses(operation),
     }
     in_path = [{"name": "client_id", "in": "path", "required": True, "schema": {"type": "string"}}]
@@ -67,6 +67,16 @@ def _operation(operation: Operation) -> dict[str, Any]:
         reference = {"$ref": "#/components/schemas/ClientMetadata"}
         described["requestBody"] = {"content": {"application/json": {"schema": reference}}, "required": True}
     return described
+
+
+def _security(proof: str) -> list[dict[str, list[str]]]:
+    by_certificate: list[dict[str, list[str]]] = [{name: []} for name in _certificate()] if proof == "client" else []
+    return by_certificate + _SECURITY.get(proof, [])
+
+
+def _certificate() -> dict[str, dict[str, str]]:
+    """RFC 8705, where a proxy passes certificates on."""
+    return {"client_certificate": {"type": "mutualTLS"}} if settings().mtls.header else {}
 
 
 def _slug(path: str) -> str:

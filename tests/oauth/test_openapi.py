@@ -120,6 +120,13 @@ def test_it_is_whole(document):
     assert set(document["components"]["schemas"]["ClientMetadata"]["properties"]) == metadata.known_names()
 
 
+def test_rfc8705_certificates_are_named_where_they_are_taken(make_app, sqlite_url):
+    for section, schemes in (({}, set()), ({"header": "Client-Cert"}, {"client_certificate"})):
+        said = make_app(sqlite_url, mtls=section).test_client().get("/openapi.json", base_url=ISSUER).get_json()
+        assert "client_certificate" not in set(said["components"]["securitySchemes"]) ^ schemes
+        assert ({"client_certificate": []} in said["paths"]["/token"]["post"]["security"]) is bool(schemes)
+
+
 def _references(node: object) -> set[str]:
     if isinstance(node, dict):
         own = {node["$ref"]} if "$ref" in node else set()
