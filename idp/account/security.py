@@ -95,7 +95,7 @@ def ask_to_remove() -> Response:
     one = _lasting(user, web.single("id"))
     if factors.must_stay(user, one.public_id):
         return _removal_page(user, one)
-    return _proof_owed(here, user, _removal_path(one)) or _removal_page(user, one)
+    return _proof_owed(here, user, one) or _removal_page(user, one)
 
 
 @pages.post(f"{PAGE}/remove")
@@ -105,7 +105,7 @@ def remove_authenticator() -> Response:
     """Remove an authenticator; trusted browsers end with it, and the person's other sessions if they say so (ASVS 7.4.3)."""
     here, user = mine()
     one = _lasting(user, web.single("id"))
-    if owed := _proof_owed(here, user, _removal_path(one)):
+    if owed := _proof_owed(here, user, one):
         return owed
     try:
         removed = factors.remove(user, one.public_id, actor=user.sub)
@@ -191,16 +191,14 @@ def _removal_page(user: User, one: Authenticator, *, status: int = 200) -> Respo
     )
 
 
-def _proof_owed(here: SsoSession, user: User, back: str) -> Response | None:
-    """Lead to a fresh proof and back: of both factors where the person has a second one, made in the last minutes (N-20)."""
+def _proof_owed(here: SsoSession, user: User, one: Authenticator) -> Response | None:
+    """Lead to a fresh proof and back to the question: of both factors where there is a second one, made in the last minutes (N-20)."""
     acr = assurance.TWO_FACTORS if any(one.usable for one in factors.authenticators(user)) else None
     if assurance.reaches(here.acr, acr) and assurance.age_s(here) <= flow.FRESH_S:
         return None
-    return authn.demand(Demand(return_to=back, acr=acr, max_age_s=flow.FRESH_S))
-
-
-def _removal_path(one: Authenticator) -> str:
-    return f"{PAGE}/remove?{urlencode({'id': one.public_id})}"
+    purpose = (gettext("Remove “%(name)s”", name=one.label),)
+    back = f"{PAGE}/remove?{urlencode({'id': one.public_id})}"
+    return authn.demand(Demand(return_to=back, acr=acr, max_age_s=flow.FRESH_S, purpose=purpose))
 
 
 def _all_lasting(user: User) -> list[Authenticator]:

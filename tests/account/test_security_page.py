@@ -201,6 +201,7 @@ def test_attack_105_a_removal_needs_a_fresh_proof_of_both_factors(here: Browser,
     travel(FRESH_S + 1)
     here.post(f"{PAGE}/remove", id=tablet)
     assert here.place == "/login" and len(apps(user)) == 2
+    assert "Remove “Tablet”" in words(here), "the page says what it is about"
     prove(here)
     assert here.place == f"{PAGE}/remove" and len(apps(user)) == 2, "the proof leads to the question, not to the deed"
     here.post(f"{PAGE}/remove", id=tablet)

@@ -6,9 +6,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from idp import audit
-from idp.authn import factors
+from idp import audit, clock, crypto
+from idp.authn import assurance, factors
 from idp.authn.factors import recovery_code, totp
+from idp.authn.factors.passkey_store import Passkey
 from idp.db import db
 from idp.errors import BadInput
 from idp.users import User
@@ -134,6 +135,35 @@ def test_c15_a_disabled_app_does_not_stand_in_for_the_last_one(app: Flask) -> No
     db.session.commit()
     phone, tablet, _ = ids(user)
     assert factors.must_stay(user, phone) and not factors.must_stay(user, tablet)
+
+
+def with_a_passkey(user: User) -> str:
+    made = Passkey(
+        user_id=user.id, public_id=crypto.uuid7(), label="Laptop", webauthn_id=b"1", public_key=b"k", aaguid="", attestation="none",
+        backup_eligible=True, backed_up=True, uv_initialized=True, transports="internal", created_at=clock.now(),
+    )  # fmt: skip
+    db.session.add(made)
+    db.session.commit()
+    return made.public_id
+
+
+@pytest.mark.parametrize(
+    ("demanded", "app_stays", "passkey_stays"),
+    [
+        ({}, False, False),
+        ({"allowed": ("passkey",)}, False, True),
+        ({"allowed": ("totp",)}, True, False),
+        ({"min_acr": assurance.PHISHING_RESISTANT}, False, True),
+    ],
+)
+def test_c15_what_must_stay_follows_the_policy(
+    make_app, sqlite_url: str, demanded: dict[str, object], app_stays: bool, passkey_stays: bool
+) -> None:
+    with make_app(sqlite_url, factors=demanded).app_context():
+        user = make_person(secret=new_secret())
+        laptop = with_a_passkey(user)
+        phone = totp.authenticators(user)[0].public_id
+        assert (factors.must_stay(user, phone), factors.must_stay(user, laptop)) == (app_stays, passkey_stays)
 
 
 def test_c15_of_20_threads_that_remove_the_last_two_one_is_refused(app: Flask) -> None:
