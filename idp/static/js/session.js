@@ -1,6 +1,13 @@
 // A page of somebody who is signed in: warns before the session ends, and says so when it has. The server decides; we only ask it.
 "use strict";
 
+// Leaving a shared workstation by keyboard.
+document.addEventListener("keydown", (event) => {
+  if (!event.altKey || !event.shiftKey || event.ctrlKey || event.metaKey) return;
+  const button = document.querySelector(`button[data-key="${CSS.escape(event.code)}"]`);
+  if (button) button.click();
+});
+
 (() => {
   const box = document.getElementById("session-end");
   if (!box) return;
