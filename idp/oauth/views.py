@@ -12,6 +12,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Blueprint, Response, current_app, request
 
 from idp import web
+from idp.language import gettext, marked
 from idp.oauth import (
     authorization_details,
     authorize,
@@ -78,13 +79,13 @@ def consent_page() -> Response:
     if asked is None:
         return web.see_other(f"{authorize.RESUME}?txn={txn}")
     wanted, client, session = asked
-    lasts = "Until you withdraw it" if resources.OFFLINE in wanted.scopes else "Until you sign out"
+    lasts = gettext("Until you withdraw it") if resources.OFFLINE in wanted.scopes else gettext("Until you sign out")
     return web.page(
         "consent.html",
         txn=txn,
         client_name=client.client_name,
         links=consent.links_of(client),
-        redirect_host=urlsplit(wanted.reply.redirect_uri).hostname or urlsplit(wanted.reply.redirect_uri).scheme,
+        redirect_host=_shown_host(wanted.reply.redirect_uri),
         scopes=[{"name": name, "sentence": resources.sentence(name)} for name in consent.scopes_of(wanted)],
         details=authorization_details.shown(wanted.authorization_details),
         lifetime=lasts,
@@ -99,7 +100,7 @@ def consent_decision() -> Response:
     """Take the answer: allow or deny, and nothing else from the form (attack 15)."""
     decision = web.single("decision")
     if decision not in ("allow", "deny"):
-        raise Unproven("Choose whether you allow this or not.")
+        raise Unproven(marked("Choose whether you allow this or not."))
     return authorize.decide(web.single("txn"), allowed=decision == "allow")
 
 
@@ -251,6 +252,14 @@ def _cors(response: Response) -> Response:
     if request.endpoint in OPEN_TO_SCRIPTS and "Origin" in request.headers:
         response.headers.update(web.cors(request.method))
     return response
+
+
+def _shown_host(redirect_uri: str) -> str:
+    """Return where an application takes people, as they read it: host and port; the scheme for a native application (W-11)."""
+    parts = urlsplit(redirect_uri)
+    if not parts.hostname:
+        return parts.scheme
+    return parts.netloc.rpartition("@")[2].lower()
 
 
 def _browser_params() -> Params:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from idp.oauth import consent
+from idp.oauth import consent, views
 from tests.oauth.conftest import answer_in, csrf_in
 
 
@@ -164,3 +164,16 @@ def test_signing_out_meanwhile_leads_back_to_the_sign_in(partner, client, signed
         sessions.end(signed_in.sid, cause="logout")
     response = client.post(f"/consent?txn={txn}", data={"csrf": token, "decision": "allow"})
     assert client.get(response.location).location.startswith("/login")
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://rounds.example.com/cb", "rounds.example.com"),
+        ("http://localhost:8002/cb", "localhost:8002"),
+        ("http://[::1]:9/cb", "[::1]:9"),
+        ("com.example.app:/cb", "com.example.app"),
+    ],
+)
+def test_w11_the_page_names_the_host_and_its_port(uri: str, shown: str) -> None:
+    assert views._shown_host(uri) == shown
