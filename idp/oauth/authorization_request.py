@@ -21,6 +21,7 @@ from authlib.oidc.core.errors import (
 
 from idp import clients, joining
 from idp.clients import Client
+from idp.language import marked
 from idp.oauth import (
     authorization_details,
     claims_parameter,
@@ -126,10 +127,10 @@ def read(params: Params) -> AuthorizationRequest:
 def _client(params: Params) -> Client:
     client_id = params.get("client_id")
     if client_id is None:
-        raise Unproven("The application that sent you here did not say who it is (client_id is missing).")
+        raise Unproven(marked("The application that sent you here did not say who it is (client_id is missing)."))
     client = clients.find(client_id)
     if client is None:
-        raise Unproven("The application that sent you here is not registered (unknown client_id).")
+        raise Unproven(marked("The application that sent you here is not registered (unknown client_id)."))
     return client
 
 
@@ -146,10 +147,15 @@ def _redirect_uri(params: Params, client: Client) -> str:
     if sent is None:
         if len(client.redirect_uris) == 1:
             return client.redirect_uris[0]
-        raise Unproven(f"{client.client_name} did not say where to return to (redirect_uri is missing).")
+        raise Unproven(
+            marked("%(app)s did not say where to return to (redirect_uri is missing)."), app=client.client_name
+        )
     found = client.find_redirect_uri(sent)
     if found is None:
-        raise Unproven(f"{client.client_name} asked to return to an address that is not registered (redirect_uri).")
+        raise Unproven(
+            marked("%(app)s asked to return to an address that is not registered (redirect_uri)."),
+            app=client.client_name,
+        )
     return found
 
 

@@ -300,7 +300,7 @@ def _read(params: Params) -> AuthorizationRequest | Refused:
     except Unproven as unproven:
         verdict = refusals.record(
             audit.Event.AUTHORIZATION_DENIED,
-            reason=unproven.public,
+            reason=unproven.reason,
             asked_client=refusals.named(params.get("client_id")) or "",
             asked_redirect_uri=(params.get("redirect_uri") or "")[:200],
         )

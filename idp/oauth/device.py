@@ -22,6 +22,7 @@ from idp.authn import guard
 from idp.clients import Client
 from idp.config import settings
 from idp.errors import IdpError
+from idp.language import gettext, lazy_gettext, marked
 from idp.oauth import authorization_details, client_auth, consent, device_codes, params, resources, server, tokens
 from idp.oauth.authorization_request import AuthorizationRequest, ReplyTo
 from idp.oauth.device_codes import DeviceGrant
@@ -34,14 +35,16 @@ ENTRY, CONFIRM = "/device", "/device/confirm"
 STARTS, STARTS_WINDOW_S = 120, 60  # device authorizations of one client and address
 GUESSES_OF_BROWSER, GUESSES_OF_ADDRESS, GUESSES_OF_ALL, GUESSES_WINDOW_S = 10, 60, 3000, 600
 
-WRONG_CODE = "This code is not right, or it has expired. Check the letters on your device, or let it show a new code."
+WRONG_CODE = lazy_gettext(
+    "This code is not right, or it has expired. Check the letters on your device, or let it show a new code."
+)
 
 
 class Over(IdpError):
     """The code was decided on, has expired, or was typed into another browser."""
 
     code = "device_code_expired"
-    public = "This code has expired or was used already. Let your device show a new one, then type that."
+    public = marked("This code has expired or was used already. Let your device show a new one, then type that.")
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def question() -> Response:
         username=user.username,
         scopes=[{"name": name, "sentence": resources.sentence(name)} for name in grant.asked.scopes],
         details=authorization_details.shown(grant.authorization_details),
-        lifetime="Until you withdraw it" if resources.OFFLINE in grant.asked.scopes else "Until you sign out here",
+        lifetime=_lifetime(grant),
         address=grant.address,
         near=limits.network_bucket(grant.address) == limits.network_bucket(web.context().address or ""),
         started_at=datetime.fromtimestamp(grant.started_at, UTC),
@@ -156,6 +159,14 @@ def decide() -> Response:
 
 
 # --- inside -------------------------------------------------------------------------------------------------------
+
+
+def _lifetime(grant: DeviceGrant) -> str:
+    return (
+        gettext("Until you withdraw it")
+        if resources.OFFLINE in grant.asked.scopes
+        else gettext("Until you sign out here")
+    )
 
 
 def _approve(grant: DeviceGrant, client: Client, session: SsoSession) -> None:

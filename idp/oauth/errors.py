@@ -13,12 +13,19 @@ from authlib.oauth2.rfc6749 import InvalidGrantError
 
 from idp.audit import Event
 from idp.errors import IdpError
+from idp.language import gettext
 
 
 class Unproven(IdpError):
     """The request names no registered client or redirect URI: it is answered here and goes nowhere (RFC 6749 4.1.2.1)."""
 
     code = "invalid_request"
+
+    def __init__(self, message: str | None = None, **values: str) -> None:
+        """`message` is a sentence that was `marked`: people read it in their language, programs and the audit as it stands."""
+        known = message or type(self).public
+        self.reason = known % values if values else known
+        super().__init__(gettext(known, **values))
 
 
 class InvalidTarget(OAuth2Error):  # type: ignore[misc]

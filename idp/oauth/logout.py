@@ -16,6 +16,7 @@ from flask import Response, request
 
 from idp import audit, clients, sessions, users, web
 from idp.clients import Client
+from idp.language import marked
 from idp.oauth import backchannel, frontchannel_logout, hints, params, subjects, tokens
 from idp.oauth.errors import Unproven
 from idp.oauth.hints import Hint
@@ -54,11 +55,11 @@ def read(sent: Params) -> LogoutRequest:
     return_to = sent.get("post_logout_redirect_uri")
     if return_to is not None and (not hint or client is None):
         raise Unproven(
-            "The application asked to return somewhere without proving who it is (id_token_hint is missing)."
+            marked("The application asked to return somewhere without proving who it is (id_token_hint is missing).")
         )
     if return_to is not None and client is not None and return_to not in client.post_logout_redirect_uris:
         raise Unproven(
-            "The application asked to return to an address that is not registered (post_logout_redirect_uri)."
+            marked("The application asked to return to an address that is not registered (post_logout_redirect_uri).")
         )
     sub, sid = (proved.sub, proved.sid) if proved else (None, None)
     return LogoutRequest(client, sub, sid, return_to, sent.get("state"))
@@ -141,7 +142,7 @@ def _genuine(raw_hint: str) -> Hint:
     """Return what an ID token of ours says, expired or not (O-37). Raises Unproven."""
     hint = hints.read(raw_hint)
     if hint is None:
-        raise Unproven("The application did not prove who it is (id_token_hint was not issued here).")
+        raise Unproven(marked("The application did not prove who it is (id_token_hint was not issued here)."))
     return hint
 
 
@@ -149,11 +150,11 @@ def _client(named: str | None, proved: Hint | None) -> Client | None:
     """Return the client that asks: named by the hint, by client_id, or by both in agreement. Raises Unproven."""
     hinted = proved.client_id if proved else None
     if named is not None and hinted is not None and named != hinted:
-        raise Unproven("client_id is not the application that id_token_hint was issued to.")
+        raise Unproven(marked("client_id is not the application that id_token_hint was issued to."))
     client_id = hinted or named
     client = clients.find(str(client_id)) if client_id else None
     if client_id and client is None:
-        raise Unproven("The application that sent you here is not registered (unknown client_id).")
+        raise Unproven(marked("The application that sent you here is not registered (unknown client_id)."))
     return client
 
 

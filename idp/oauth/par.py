@@ -14,9 +14,10 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 
 from idp import audit, clock, crypto, kv, limits, web
 from idp.clients import Client
+from idp.language import marked
 from idp.oauth import authorization_request, client_auth, once, params, request_object, server
 from idp.oauth.authorization_request import Refused
-from idp.oauth.errors import InvalidRequestObject, Unproven
+from idp.oauth.errors import InvalidRequestObject, Unproven, quotable
 from idp.oauth.params import Params
 from idp.web import Answer
 
@@ -30,7 +31,9 @@ class InvalidRequestUri(Unproven):
     """The request_uri is unknown, expired, used up, or another client's (attack 20)."""
 
     code = "invalid_request_uri"
-    public = "This sign-in has expired or was finished already. Go back to the service that you wanted to use and start again."
+    public = marked(
+        "This sign-in has expired or was finished already. Go back to the service that you wanted to use and start again."
+    )
 
 
 def respond() -> Answer:
@@ -78,7 +81,7 @@ def _checked(sent: Params, client: Client) -> Params:
     except Refused as refused:
         raise refused.error from None
     except Unproven as unproven:
-        raise InvalidRequestError(unproven.public) from None
+        raise InvalidRequestError(quotable(unproven.reason, 300)) from None
     if inside.once and not once.burn(inside.once, lifetime_s=request_object.MAX_AHEAD_S + 60):
         raise InvalidRequestObject("The jti of the request object was used before.")
     return whole

@@ -17,6 +17,7 @@ from authlib.oauth2 import OAuth2Error
 from idp import clock, crypto, kv, limits, web
 from idp.config import settings
 from idp.errors import IdpError
+from idp.language import marked
 from idp.oauth.authorization_request import AuthorizationRequest, Refused, ReplyTo
 
 
@@ -24,7 +25,9 @@ class Gone(IdpError):
     """The parked request has expired, was answered, or belongs to another browser."""
 
     code = "request_expired"
-    public = "This sign-in has expired or was finished already. Go back to the service that you wanted to use and start again."
+    public = marked(
+        "This sign-in has expired or was finished already. Go back to the service that you wanted to use and start again."
+    )
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def _key(txn: str) -> str:
 
 
 def _pack(parked: Parked) -> bytes:
-    kept: dict[str, Any] = {name: getattr(parked, name) for name in ("asked_at", "browser", "shown_to", "agreed", "offered")}
+    kept: dict[str, Any] = {
+        name: getattr(parked, name) for name in ("asked_at", "browser", "shown_to", "agreed", "offered")
+    }
     if parked.request is not None:
         kept["request"] = dataclasses.asdict(parked.request)
     if parked.refusal is not None:
