@@ -157,7 +157,7 @@ def _toml(var: Path, ports: Ports, kept: dict[str, list[str]]) -> str:
         "server": {"bind": "127.0.0.1", "workers": 2},
         "secrets": kept,
         "log": {"format": "text", "level": "info"},
-        "recovery": {"cool_off_s": 60},  # long enough to stop it from the mailbox, short enough to wait for
+        "recovery": {"cool_off_s": 30},  # long enough to be seen, short enough to wait for
         "support": {
             "name": "Alder Street service desk",
             "email": "desk@example.org",
