@@ -66,7 +66,7 @@ def remove_email() -> Response:
 def change_username() -> Response:
     """Take another username, where people may choose it themselves."""
     if not settings().accounts.choose_username:
-        raise NotFound(gettext("Only your organisation can change user names here."))
+        raise NotFound(gettext("Only your organisation can change usernames here."))
     wanted = web.single("username").strip()
     return _change("username", lambda user: _rename(user, wanted), field="username")
 

@@ -27,7 +27,7 @@ DONE = {
     "email-confirmed": lazy_gettext("The address is yours now."),
     "email-primary": lazy_gettext("This is your primary address now."),
     "email-removed": lazy_gettext("The address is removed."),
-    "email-username": lazy_gettext("Your user name is changed."),
+    "email-username": lazy_gettext("Your username is changed."),
     "revoked": lazy_gettext("The application has no access to your account any more."),
 }
 

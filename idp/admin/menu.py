@@ -29,7 +29,7 @@ STATIONS = (
         "people",
         "/admin/people",
         lazy_gettext("Find a person"),
-        lazy_gettext("By user name, e-mail address or NPI."),
+        lazy_gettext("By username, e-mail address or NPI."),
         HELPERS,
     ),
     Station(

@@ -1,4 +1,4 @@
-"""Finding a person: by the whole user name, address or NPI, not by browsing; every look is written down (ASVS 16.3.3)."""
+"""Finding a person: by the whole username, address or NPI, not by browsing; every look is written down (ASVS 16.3.3)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOKS, LOOKS_WINDOW_S = (
     600,
 )  # of one person of the staff: whoever helps people needs no more, whoever copies a directory does
 EMPTY = lazy_gettext("Please fill in the field.")
-NOBODY = lazy_gettext("Nobody has exactly this user name, verified e-mail address or NPI. Check the spelling.")
+NOBODY = lazy_gettext("Nobody has exactly this username, verified e-mail address or NPI. Check the spelling.")
 
 
 @pages.route("/admin/people", methods=["GET", "POST"])

@@ -32,7 +32,7 @@ LEAKED = lazy_gettext(
     "Please choose another before you go on. If you use it elsewhere too, change it there as well."
 )
 TOO_NEAR = lazy_gettext(
-    "Your present password is made from your name, user name or address, which is what attackers try first. "
+    "Your present password is made from your name, username or address, which is what attackers try first. "
     "Please choose another before you go on."
 )
 TOO_OLD = lazy_gettext("Your present password has reached the age at which your organisation has it replaced.")

@@ -42,7 +42,7 @@ def go_on() -> Response:
 @pages.route("/recover/password", methods=["GET", "POST"])
 @web.csrf_protected
 def recover_password() -> Response:
-    """Take a user name and mail a link; the answer is the same for everybody."""
+    """Take a username and mail a link; the answer is the same for everybody."""
     if request.method == "GET":
         return _asked("recover_password.html", sent=web.single("sent") == "1")
     identifier = web.single("identifier").strip()
@@ -56,7 +56,7 @@ def recover_password() -> Response:
 @pages.route("/recover/username", methods=["GET", "POST"])
 @web.csrf_protected
 def recover_username() -> Response:
-    """Take an address and mail the user name to it; the answer is the same for everybody."""
+    """Take an address and mail the username to it; the answer is the same for everybody."""
     if request.method == "GET":
         return _asked("recover_username.html", sent=web.single("sent") == "1")
     email = web.single("email").strip()

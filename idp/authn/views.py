@@ -23,7 +23,7 @@ from idp.users import User
 pages = Blueprint("authn", __name__)
 
 WRONG = lazy_gettext(
-    "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
+    "The username or the password is not right. If you are sure of both, wait a few minutes and try again, "
     "or choose a new password with “Forgot password?”."
 )
 WRONG_CODE = lazy_gettext("This code is not right, or it was used before.")
@@ -126,7 +126,7 @@ def choose_account() -> Response:
 @pages.post("/login/password")
 @web.csrf_protected
 def login_password() -> Response:
-    """Take a user name and a password."""
+    """Take a username and a password."""
     found = found_flow()
     if found is None:
         return start_over()
@@ -179,7 +179,7 @@ def blocked() -> Response:
 
 @pages.get("/help")
 def help_page() -> Response:
-    """Say where the user name comes from, what a password must contain, which browsers work, whom to ask."""
+    """Say where the username comes from, what a password must contain, which browsers work, whom to ask."""
     return web.page("help.html", password_rules=password_policy.describe(), browsers=browsers.SUPPORTED)
 
 

@@ -402,11 +402,11 @@ class TestChoosing:
         self, here: Browser, alice: User, mailbox, audit_trail
     ) -> None:
         here.post("/account/username", username="alice.new")
-        assert "Your user name is changed" in here.answer.text
+        assert "Your username is changed" in here.answer.text
         db.session.expire_all()
         assert alice.username == "alice.new" and users.find_by_login("alice") is None
         assert [(one.recipient, one.subject) for one in mailbox()] == [
-            ("alice@example.org", "Your user name was changed")
+            ("alice@example.org", "Your username was changed")
         ]
         assert "alice.new" in mailbox()[0].body and "user.updated" in audit_trail
 

@@ -101,7 +101,7 @@ class Window:
 
     def give_password(self, name: str) -> None:
         self.page.goto(f"{self.url}/login")
-        self.page.get_by_label("User name or e-mail").fill(name)
+        self.page.get_by_label("Username or e-mail").fill(name)
         self.page.get_by_label("Password", exact=True).fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in", exact=True).click()
 
@@ -200,7 +200,7 @@ def test_a_prompt_that_is_closed_is_told_in_a_sentence_and_the_password_still_wo
     expect(desk.page.get_by_role("alert")).to_contain_text("closed or timed out")
     desk.present(False)
     desk.verified(True)
-    desk.page.get_by_label("User name or e-mail").fill("noor")
+    desk.page.get_by_label("Username or e-mail").fill("noor")
     desk.page.get_by_label("Password", exact=True).fill(PASSWORD)
     desk.page.get_by_role("button", name="Sign in", exact=True).click()
     expect(desk.page).to_have_url(re.compile("/login/passkey"))

@@ -96,7 +96,7 @@ def test_whoever_is_asked_again_in_a_browser_reads_why_and_may_turn_back(demo, p
     window.get_by_role("button", name=re.compile("Release")).click()
     expect(window.get_by_role("heading", name="Why am I asked again?")).to_be_visible()
     expect(window.get_by_text(f"claim: {claim}")).to_be_visible()
-    expect(window.get_by_label("User name or e-mail")).to_have_value(marisol["username"])
+    expect(window.get_by_label("Username or e-mail")).to_have_value(marisol["username"])
     fits(window)
     window.goto(f"{home}/claims/{claim}")  # turning back: nothing happened
     expect(window.get_by_text("Payment released")).to_have_count(0)

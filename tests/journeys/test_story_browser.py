@@ -55,7 +55,7 @@ def window(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
 
 def sign_in(page: Page, person: dict, phone) -> None:
     """Fill in what is asked, as a person would: by the labels."""
-    page.get_by_label("User name or e-mail").fill(person["username"])
+    page.get_by_label("Username or e-mail").fill(person["username"])
     page.get_by_label("Password", exact=True).fill(person["password"])
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_label("Code from your authenticator app").fill(phone.code())

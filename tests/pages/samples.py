@@ -68,7 +68,7 @@ LOGIN = {
     "browser_supported": True,
 }
 WRONG = (
-    "The user name or the password is not right. If you are sure of both, wait a few minutes and try again, "
+    "The username or the password is not right. If you are sure of both, wait a few minutes and try again, "
     "or choose a new password with “Forgot password?”."
 )
 SIGN_UP = {
@@ -302,7 +302,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("device_done.html", "allowed"): {"client_name": "Ward Rounds", "allowed": True},
     ("device_done.html", "denied"): {"client_name": "Ward Rounds", "allowed": False},
     ("recover_password.html", "first"): {"sent": False, "error": None},
-    ("recover_password.html", "error"): {"sent": False, "error": "Please enter your user name."},
+    ("recover_password.html", "error"): {"sent": False, "error": "Please enter your username."},
     ("recover_password.html", "sent"): {"sent": True, "error": None, "minutes": 15},
     ("recover_password.html", "sent_from"): {
         "sent": True,
@@ -390,7 +390,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         ],
     },
     ("demo_mailbox.html", "first"): {
-        "mails": [MAIL, {**MAIL, "subject": "Your user name"}],
+        "mails": [MAIL, {**MAIL, "subject": "Your username"}],
         "codes": [
             {
                 "display_name": "Dr. Maren Oduya",

@@ -210,7 +210,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         **STAFF,
         "station": "people",
         "text": "maren",
-        "error": "Nobody has exactly this user name, verified e-mail address or NPI. Check the spelling.",
+        "error": "Nobody has exactly this username, verified e-mail address or NPI. Check the spelling.",
     },
     ("admin_person.html", "first"): {**PERSON, "live": None, "refused": None},
     ("admin_person.html", "case"): {**PERSON, "cases": [GIVEN, STOPPED], "live": GIVEN, "refused": None},

@@ -121,7 +121,7 @@ def test_login_help_stands_on_the_page(render: Render) -> None:
     details = render("login.html", "first").one("details").text
     for owed in (
         *PASSWORD_RULES,
-        "e-mail address, or the user name that your organisation gave you",
+        "e-mail address, or the username that your organisation gave you",
         "Firefox",
         "+1 555 0100",
     ):

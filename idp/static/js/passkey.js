@@ -85,7 +85,7 @@ async function pressed() {
   }
 }
 
-// The browser's list of saved user names offers passkeys too; nothing is said about failures, for nobody asked.
+// The browser's list of saved usernames offers passkeys too; nothing is said about failures, for nobody asked.
 async function offer() {
   if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
   try {
