@@ -15,6 +15,12 @@ def door_of(client_id: str | None) -> str | None:
     return _door(client) if client else None
 
 
+def ours(client_id: str | None) -> str | None:
+    """Return the id of an application of the house; None for any other: a stranger may have registered it to lead people there."""
+    client = clients.find(client_id) if client_id else None
+    return client.client_id if client and client.first_party else None
+
+
 def name_of(client_id: str | None) -> str | None:
     """Return what people call the application, or None."""
     client = clients.find(client_id) if client_id else None

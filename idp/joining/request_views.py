@@ -102,7 +102,7 @@ def _address_page(
     retry_after_s: int | None = None,
 ) -> Response:
     """Show the form for an address; `client` and `txn` say where somebody came from, and are only passed on."""
-    txn = web.single("txn")
+    txn, client = web.single("txn"), landing.ours(web.single("client")[:64])
     return web.page(
         "sign_up.html",
         status,
@@ -110,8 +110,8 @@ def _address_page(
         email=email,
         error=error,
         retry_after_s=retry_after_s,
-        client=web.single("client")[:64],
-        app=landing.name_of(web.single("client")[:64]),
+        client=client or "",
+        app=landing.name_of(client),
         txn=txn if re.fullmatch(r"[A-Za-z0-9_-]{16,64}", txn) else "",
         domains=settings().registration.email_domains,
         approval=settings().registration.approval,

@@ -20,7 +20,7 @@ from idp import audit, clients, clock, crypto, kv, language, limits, mail, users
 from idp.config import settings
 from idp.db import UtcDateTime, db
 from idp.errors import BadInput, Conflict, NotFound
-from idp.joining import invitations
+from idp.joining import invitations, landing
 from idp.joining.invitations import Invitation
 from idp.language import gettext
 from idp.users import Name, User, UserEmail
@@ -93,9 +93,7 @@ def begin(name: Name, *, client_id: str | None = None) -> None:
     template, known = _template(name)
     account = _digest_of(name.canonical)
     allowed = limits.spend("sign-up:mail", account, count=MAILS, window_s=MAILS_WINDOW_S).allowed
-    raw_token = _issue(
-        Proof(name.display, name.canonical, client_id if client_id and clients.find(client_id) else None)
-    )
+    raw_token = _issue(Proof(name.display, name.canonical, landing.ours(client_id)))
     link = f"{settings().server.issuer}{CONFIRM}?token={raw_token}"
     with db.session.begin_nested() as savepoint:
         mail.send(name.display, template, link=link, hours=TOKEN_S // 3600)

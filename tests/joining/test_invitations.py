@@ -200,11 +200,11 @@ def test_attack_110_of_20_threads_with_one_link_one_sets_the_password(app: Flask
 
 def test_attack_110_of_a_link_and_its_withdrawal_at_once_one_wins(app: Flask, mailbox) -> None:
     user = make_invited()
-    token = link_of(mailbox()[-1]).partition("token=")[2]
+    token, sub = link_of(mailbox()[-1]).partition("token=")[2], user.sub
 
     def race(number: int) -> bool:
         if number % 2:
-            done = invitations.revoke(users.get_by_sub(user.sub), actor="test")
+            done = invitations.revoke(users.get_by_sub(sub), actor="test")
         else:
             found = invitations.look(token)
             done = found.state == invitations.WAITING and invitations.accept(found, PASSWORD)

@@ -26,6 +26,15 @@ class TestOn:
         page = client.get(sent.headers["Location"])
         assert "Get an account" in page.text
 
+    def test_attack_76_only_an_application_of_the_house_is_where_it_ends(
+        self, partner: RelyingParty, make_rp, client: FlaskClient
+    ) -> None:
+        page = client.get(partner.authorize(prompt="create").headers["Location"])
+        assert "for Partner" not in page.text and f'value="{partner.client.client_id}"' not in page.text
+        ours = make_rp(client_name="Claims service", first_party=True)
+        page = client.get(ours.authorize(prompt="create").headers["Location"])
+        assert "for Claims service" in page.text and f'value="{ours.client.client_id}"' in page.text
+
     def test_who_has_an_account_goes_on_with_the_same_request(
         self, rp: RelyingParty, client: FlaskClient, alice, sign_in_as
     ) -> None:

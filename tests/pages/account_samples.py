@@ -33,6 +33,25 @@ ELSEWHERE = {
     "proved_at": NOW + HOUR,
     "apps": [],
 }
+OWN_EMAIL = {
+    "id": 1,
+    "address": "maren.oduya@example.org",
+    "is_primary": True,
+    "is_proved": True,
+    "recovers_at": None,
+}
+NEW_EMAIL = {**OWN_EMAIL, "id": 2, "address": "maren@example.com", "is_primary": False, "recovers_at": NOW + 72 * HOUR}
+WAITING_EMAIL = {**NEW_EMAIL, "id": 3, "address": "m.oduya@example.net", "is_proved": False, "recovers_at": None}
+EMAILS = {
+    "emails": [OWN_EMAIL],
+    "username": "maren.oduya@example.org",
+    "may_rename": False,
+    "most": 5,
+    "hours": 72,
+    "error": None,
+    "field": None,
+    "typed": "",
+}
 WARD = {
     "client_id": "ward",
     "name": "Ward Rounds",
@@ -159,6 +178,35 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("account_data.html", "first"): {"notice": "Thank you. Now do what you wanted to do once more."},
     ("account_sessions.html", "one"): {"sessions": [HERE]},
     ("account_sessions.html", "several"): {"sessions": [HERE, ELSEWHERE], "notice": "That browser is signed out."},
+    ("account_emails.html", "one"): EMAILS,
+    ("account_emails.html", "several"): {
+        **EMAILS,
+        "emails": [OWN_EMAIL, NEW_EMAIL, WAITING_EMAIL],
+        "may_rename": True,
+        "notice": "A message is on its way to that address. Open the link in it.",
+    },
+    ("account_emails.html", "full"): {**EMAILS, "emails": [OWN_EMAIL] + [{**NEW_EMAIL, "id": n} for n in range(8, 12)]},
+    ("account_emails.html", "none"): {**EMAILS, "emails": [], "hours": 0},
+    ("account_emails.html", "address_error"): {
+        **EMAILS,
+        "error": "This is not an e-mail address that we can write to.",
+        "field": "email",
+        "typed": "maren@",
+    },
+    ("account_emails.html", "username_error"): {
+        **EMAILS,
+        "may_rename": True,
+        "error": "This username is taken.",
+        "field": "username",
+        "typed": "admin",
+    },
+    ("account_emails.html", "kept_error"): {
+        **EMAILS,
+        "error": "This is your only address. Add another one first: without one nobody can help you back in.",
+    },
+    ("account_email_confirm.html", "first"): {"address": "maren@example.com", "theirs": True},
+    ("account_email_confirm.html", "spent_error"): {"address": None, "theirs": True},
+    ("account_email_confirm.html", "other_error"): {"address": None, "theirs": False},
     ("account_apps.html", "none"): {"allowed": [], "ours": []},
     ("account_apps.html", "several"): {
         "allowed": [WARD, {**WARD, "client_id": "old", "name": "Old <b>one</b>", "living": 0, "last_used_at": None}],
