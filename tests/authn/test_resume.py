@@ -49,7 +49,7 @@ def test_leave_is_not_handed_to_another_person_in_the_same_flow(app: Flask) -> N
     for one in (user, bob):
         disable_app(one)
     here = resumed(app, user, methods=("pwd",), may_bind=True)
-    here.get(f"/login/password?flow={here.flow_id}")
+    here.choose_app()
     here.post(f"/login/password?flow={here.flow_id}", identifier="bob", password=PASSWORD)
     assert here.place == "/recover/factor"
 
