@@ -22,7 +22,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from flask import request
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
@@ -33,7 +32,7 @@ from idp.config import TrustedIssuer, settings
 from idp.db import committing
 from idp.oauth import params
 from idp.oauth.operations import OPERATIONS
-from tests.conftest import ISSUER
+from tests.conftest import ISSUER, Browser
 from tests.oauth import fuzz_shots
 from tests.oauth.certs import HEADER, issue
 from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, RelyingParty, basic, csrf_in
@@ -87,7 +86,7 @@ def setup(partner_keys):
         "limits": dict.fromkeys(
             ("account_free_attempts", "address_per_minute", "network_per_minute", "global_per_minute"), PLENTY
         ),
-        "factors": {"failure_hard_limit": PLENTY},
+        "factors": {"failure_hard_limit": PLENTY, "passkey_related_origins": ("https://other.example.org",)},
         "passwords": {"bcrypt_cost": 4, "hash_queue": 100},
         "server": {"trusted_proxies": 1},
         "mtls": {"header": HEADER},
@@ -433,17 +432,22 @@ def test_every_described_operation_with_its_parameters(shooting_range, aimed):
 def test_every_parameter_that_a_request_is_asked_for_is_described(shooting_range, monkeypatch):
     """Else it would not be fuzzed: what the code reads of each good request, and of those made from the table."""
     read: dict[tuple[str, str], set[str]] = {}
-    real = params.read
+    real, real_open, asked = params.read, Browser.open, []
+
+    def noting(self, path, *args, **more):
+        asked.append((more.get("method", "GET"), path.partition("?")[0]))
+        return real_open(self, path, *args, **more)
 
     class Recording(dict):
         def get(self, name, default=None):
-            read.setdefault((request.method, request.path), set()).add(name)
+            read.setdefault(asked[-1], set()).add(name)
             return super().get(name, default)
 
         def __getitem__(self, name):
-            read.setdefault((request.method, request.path), set()).add(name)
+            read.setdefault(asked[-1], set()).add(name)
             return super().__getitem__(name)
 
+    monkeypatch.setattr(Browser, "open", noting)
     monkeypatch.setattr(params, "read", lambda source: replace(real(source), one=Recording(real(source).one)))
     protocol = (fuzz_shots.AUTHORIZE, fuzz_shots.TOKEN, fuzz_shots.BEARERS, fuzz_shots.DEVICE, fuzz_shots.LOGOUT)
     for good in (*(good for group in protocol for good in group), *fuzz_shots.DESCRIBED):
