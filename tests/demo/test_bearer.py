@@ -33,7 +33,7 @@ def refused(answer: httpx.Response, reason: str, status: int = 401, error: str =
 def test_a_proper_access_token_opens_the_api(world):
     answer = world.api(world.token())
     assert answer.status_code == 200
-    assert len(answer.json()["claims"]) == 12
+    assert len(answer.json()["claims"]) == 15
     one = world.api(
         world.token(aud=["https://other.example.com", world.claims_resource]),
         f"{world.claims_resource}/claims/CLM-20431",
