@@ -211,7 +211,9 @@ class Sessions:
 class Workstations:
     """Browsers that many people share; an administrator marks each at /admin/workstation."""
 
-    idle_s: int = setting(300, "A session there ends after this long without a request, if its person's limit is longer.", at_least=60)
+    idle_s: int = setting(
+        300, "A session there ends after this long without a request, if its person's limit is longer.", at_least=60
+    )
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,9 @@ class Limits:
         20, "Accounts on which one wrong password may be tried within an hour (spraying).", at_least=2
     )
     failing_accounts_per_hour: int = setting(
-        1000, "More accounts failing within an hour are an alarm, and strangers get a tenth of their attempts.", at_least=10
+        1000,
+        "More accounts failing within an hour are an alarm, and strangers get a tenth of their attempts.",
+        at_least=10,
     )
 
 
