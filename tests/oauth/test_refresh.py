@@ -143,7 +143,7 @@ def test_attack_124_signing_out_here_does_not_end_what_hangs_on_another_browser(
     assert other.refresh(kept.refresh_token).status == 200
 
 
-@pytest.mark.parametrize("cause", ["user_disabled", "password_reset", "password_changed"])
+@pytest.mark.parametrize("cause", ["user_disabled", "password_reset", "password_changed", "recovered"])
 @pytest.mark.parametrize("session_is_gone", [False, True])
 def test_attack_55_losing_the_account_ends_offline_families_too(
     rp, alice, signed_in, cause, session_is_gone, audit_trail
