@@ -85,16 +85,20 @@ def of_person(sub: str, names: frozenset[str]) -> dict[str, Any] | None:
 
 def _everything(user: User) -> dict[str, Any]:
     email = user.email
-    return users.traits.of(user) | {
-        "name": user.display_name,
-        "given_name": user.given_name,
-        "family_name": user.family_name,
-        "preferred_username": user.username,
-        "locale": user.locale,
-        "zoneinfo": user.zoneinfo,
-        "updated_at": int(user.updated_at.timestamp()),
-        "email": email,
-        "email_verified": True if email else None,  # only verified addresses are ever told
-        "npi": user.npi,
-        "roles": user.roles,
-    } | (user.contact or {})
+    return (
+        users.traits.of(user)
+        | {
+            "name": user.display_name,
+            "given_name": user.given_name,
+            "family_name": user.family_name,
+            "preferred_username": user.username,
+            "locale": user.locale,
+            "zoneinfo": user.zoneinfo,
+            "updated_at": int(user.updated_at.timestamp()),
+            "email": email,
+            "email_verified": True if email else None,  # only verified addresses are ever told
+            "npi": user.npi,
+            "roles": user.roles,
+        }
+        | (user.contact or {})
+    )

@@ -102,13 +102,17 @@ def _sign_in(family: Family) -> dict[str, Any]:
 
 def _common(client: Client, audience: Audience) -> dict[str, Any]:
     now = clock.epoch()
-    return {
-        "iss": settings().server.issuer,
-        "aud": audience.identifier,
-        "client_id": client.client_id,
-        "iat": now,
-        "exp": now + audience.lifetime_s,
-    } | _scope(audience) | _confirmation(client)
+    return (
+        {
+            "iss": settings().server.issuer,
+            "aud": audience.identifier,
+            "client_id": client.client_id,
+            "iat": now,
+            "exp": now + audience.lifetime_s,
+        }
+        | _scope(audience)
+        | _confirmation(client)
+    )
 
 
 def _confirmation(client: Client) -> dict[str, Any]:
