@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp import account, admin, authn, db, health, joining, keys, kv, logs, metrics, oauth, paths, web
+from idp import account, admin, authn, db, health, joining, keys, kv, logs, metrics, oauth, paths, violations, web
 from idp.config import Settings
 from idp.demo import page as demo_page
 
@@ -18,7 +18,7 @@ def create_app(settings: Settings) -> Flask:
     logs.install(app)  # before `web`, so that both see the answer as it leaves
     metrics.install(app)
     web.install(app, settings)
-    for room in (keys, authn, joining, oauth, account, admin, health):
+    for room in (keys, authn, joining, oauth, account, admin, health, violations):
         room.install(app)
     if settings.demo:
         demo_page.install(app)

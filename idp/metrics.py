@@ -40,6 +40,7 @@ EVENTS = Counter("idp_audit_events", "Audit events by name and outcome.", ("even
 SIGN_INS = Counter("idp_sign_ins", "Finished sign-ins by outcome.", ("outcome",), registry=REGISTRY)
 TOKENS = Counter("idp_tokens_issued", "Token answers by grant type.", ("grant",), registry=REGISTRY)
 REFUSALS = Counter("idp_limit_refusals", "Attempts that a limit refused, by scope.", ("scope",), registry=REGISTRY)
+VIOLATIONS = Counter("idp_csp_violations", "What browsers refused on our pages.", registry=REGISTRY)
 HASH_WAITING = Gauge("idp_password_hash_waiting", "Sign-ins that wait for the password hash or run it.",
                      multiprocess_mode="livesum", registry=REGISTRY)  # fmt: skip
 HASH_SECONDS = Histogram("idp_password_hash_seconds", "Time of one password hash, waiting included.",

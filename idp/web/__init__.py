@@ -13,6 +13,7 @@ edge.py      hosts, methods, the commit, headers
 """
 
 from idp.web.answers import (
+    CSP_REPORTS,
     answer_json,
     asset,
     content_security_policy,
@@ -50,6 +51,7 @@ from idp.web.who import (
 
 __all__ = [
     "ALIASED",
+    "CSP_REPORTS",
     "MAX_BODY",
     "Answer",
     "Call",

@@ -17,6 +17,8 @@ from idp.web.who import context
 
 P = ParamSpec("P")
 
+CSP_REPORTS = "/csp-report"  # where browsers tell what they refused (violations.py)
+
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page for a person: never stored, with the support details on it.
@@ -58,7 +60,7 @@ def content_security_policy(*, form_targets: tuple[str, ...] = (), frame_sources
     frames = f"frame-src {' '.join(frame_sources)}; " if frame_sources else ""
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        f"{frames}form-action {' '.join((chr(39) + 'self' + chr(39), *form_targets))}; frame-ancestors 'none'; base-uri 'none'"
+        f"{frames}form-action {' '.join((chr(39) + 'self' + chr(39), *form_targets))}; frame-ancestors 'none'; base-uri 'none'; report-uri {CSP_REPORTS}"
     )
 
 
