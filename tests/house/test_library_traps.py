@@ -266,3 +266,13 @@ def test_trap_10_webauthn_does_not_ask_for_user_verification_by_itself(verify):
     assert parameters["require_user_verification"].default is False
     unknown = ("expected_top_origin", "cross_origin", "user_handle", "allow_credentials", "backup_eligible")
     assert not set(unknown) & set(parameters)
+
+
+def test_werkzeug_routes_build_their_urls_when_asked(app):
+    """We put off what Werkzeug compiles for each rule (idp/app.py); a new version must not make that a wrong URL."""
+    with app.test_request_context():
+        from flask import url_for
+
+        assert url_for("oauth.registered", client_id="c 1?") == "/register/c%201%3F"
+        assert url_for("static", filename="idp.css", v="1") == "/static/idp.css?v=1"
+        assert url_for("oauth.token", x="ä") == url_for("oauth.token", x="ä") == "/token?x=%C3%A4"
