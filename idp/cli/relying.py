@@ -84,9 +84,23 @@ def create(state: State, from_json: TextIO | None, jwks: TextIO | None, client_i
     with state.work():
         client, raw_secret = clients.create(metadata, client_id=client_id, secret=secret, actor=actor())
         answer = _as_dict(client)
+        unknown = _unknown_scopes(client.scope)
     if raw_secret:
         answer["client_secret"] = raw_secret
     state.show(answer, lambda: _introduce(answer))
+    if unknown:
+        click.secho(
+            f"No resource of the settings has these scopes, so no token will hold them: {unknown}.",
+            fg="yellow",
+            err=True,
+        )
+
+
+def _unknown_scopes(scope: str) -> str:
+    from idp import oauth
+
+    known = oauth.resources.scopes_supported()
+    return " ".join(name for name in scope.split() if name not in known)
 
 
 def _from_json(file: TextIO) -> dict[str, Any]:

@@ -30,6 +30,11 @@ def test_131_a_secret_is_shown_once(idp: Idp, answer: Answer, inside: Flask) -> 
             assert "digest" not in output
 
 
+def test_a_scope_that_nobody_has_is_pointed_out(idp: Idp) -> None:
+    assert "no token will hold them: claims.raed" in idp(*CREATE, "--scope", "openid claims.raed").output
+    assert "no token will hold" not in idp(*CREATE, "--scope", "openid profile").output
+
+
 def test_create_from_json_on_standard_input(answer: Answer, inside: Flask) -> None:
     raw_secret = "a-secret-of-the-former-system-that-is-long"
     metadata = {
