@@ -6,14 +6,17 @@ import re
 
 from idp.language import gettext
 
-SUPPORTED = ("Chrome 109 or newer", "Edge 109 or newer", "Firefox 115 or newer", "Safari 15 or newer")
-
 _OLDEST = (  # the first that matches decides: Edge also says Chrome, Chrome also says Safari
-    (re.compile(r"Edg(?:e|A|iOS)?/(\d{1,4})"), 109),
-    (re.compile(r"(?:Firefox|FxiOS)/(\d{1,4})"), 115),
-    (re.compile(r"(?:Chrome|Chromium|CriOS)/(\d{1,4})"), 109),
-    (re.compile(r"Version/(\d{1,4})[\d.]* (?:Mobile/\w+ )?Safari/"), 15),
+    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/(\d{1,4})"), 109),
+    ("Firefox", re.compile(r"(?:Firefox|FxiOS)/(\d{1,4})"), 115),
+    ("Chrome", re.compile(r"(?:Chrome|Chromium|CriOS)/(\d{1,4})"), 109),
+    ("Safari", re.compile(r"Version/(\d{1,4})[\d.]* (?:Mobile/\w+ )?Safari/"), 15),
 )
+
+
+def tested() -> list[str]:
+    """Name the browsers that we test with, for a page of help."""
+    return [gettext("%(browser)s %(oldest)s or newer", browser=name, oldest=oldest) for name, _, oldest in _OLDEST]
 
 
 def supported(user_agent: str | None) -> bool:
@@ -21,7 +24,7 @@ def supported(user_agent: str | None) -> bool:
     agent = (user_agent or "")[:512]
     if not agent.startswith("Mozilla/"):
         return True
-    for pattern, oldest in _OLDEST:
+    for _, pattern, oldest in _OLDEST:
         found = pattern.search(agent)
         if found:
             return int(found[1]) >= oldest

@@ -11,13 +11,12 @@ from idp.authn import flow, password_policy, policy, recovery, recovery_way, ste
 from idp.authn.assurance import Demand
 from idp.authn.factors import password
 from idp.authn.views import WAIT
+from idp.language import lazy_gettext
 
 pages = Blueprint("recover", __name__)
 
 COOKIE = "recovery"
-EMPTY = "Please fill in the field."
-
-
+EMPTY = lazy_gettext("Please fill in the field.")
 CONTINUE = "/recover/continue"
 
 

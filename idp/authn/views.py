@@ -180,7 +180,7 @@ def blocked() -> Response:
 @pages.get("/help")
 def help_page() -> Response:
     """Say where the username comes from, what a password must contain, which browsers work, whom to ask."""
-    return web.page("help.html", password_rules=password_policy.describe(), browsers=browsers.SUPPORTED)
+    return web.page("help.html", password_rules=password_policy.describe(), browsers=browsers.tested())
 
 
 def _must_choose(session: SsoSession, found: LoginFlow) -> bool:

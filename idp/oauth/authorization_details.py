@@ -17,6 +17,7 @@ from authlib.oauth2 import OAuth2Error
 from idp import strict_json
 from idp.clients import Client
 from idp.config import settings
+from idp.language import gettext
 from idp.oauth.errors import quotable
 from idp.oauth.params import Params
 from idp.oauth.resources import Asked
@@ -141,5 +142,5 @@ def _spoken(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_spoken, value))
     if value is None or isinstance(value, bool):
-        return {True: "yes", False: "no", None: "nothing"}[value]
+        return {True: gettext("yes"), False: gettext("no"), None: gettext("nothing")}[value]
     return str(value)

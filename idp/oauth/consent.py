@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from idp import audit, clients, clock
 from idp.clients import Client
 from idp.db import Json, UtcDateTime, db
+from idp.language import gettext
 from idp.oauth import claims, tokens
 from idp.oauth.authorization_request import AuthorizationRequest
 
@@ -54,10 +55,10 @@ def scopes_of(request: AuthorizationRequest) -> tuple[str, ...]:
 def links_of(client: Client) -> list[dict[str, str]]:
     """Return what a client says about itself, to be followed by who wants to; never loaded by a page of ours (attack 65)."""
     said = (
-        ("Privacy policy", client.policy_uri),
-        ("Terms of service", client.tos_uri),
-        ("Home page", client.client_uri),
-        ("Logo", client.logo_uri),
+        (gettext("Privacy policy"), client.policy_uri),
+        (gettext("Terms of service"), client.tos_uri),
+        (gettext("Home page"), client.client_uri),
+        (gettext("Logo"), client.logo_uri),
     )
     return [{"label": label, "url": url, "host": urlsplit(url).hostname or ""} for label, url in said if url]
 

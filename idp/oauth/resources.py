@@ -15,6 +15,7 @@ from authlib.oauth2.rfc6749 import InvalidScopeError
 
 from idp.clients import Client
 from idp.config import settings
+from idp.language import gettext, marked
 from idp.oauth.errors import InvalidTarget, quotable
 
 OPENID = "openid"
@@ -22,13 +23,13 @@ OFFLINE = "offline_access"
 
 IDENTITY_SCOPES = {
     # scope: what the consent page says
-    OPENID: "Know that it is you",
-    "profile": "See your name",
-    "email": "See your e-mail address",
-    "address": "See your postal address",
-    "phone": "See your telephone number",
-    "provider": "See your NPI and your roles",
-    OFFLINE: "Keep access while you are not signed in",
+    OPENID: marked("Know that it is you"),
+    "profile": marked("See your name"),
+    "email": marked("See your e-mail address"),
+    "address": marked("See your postal address"),
+    "phone": marked("See your telephone number"),
+    "provider": marked("See your NPI and your roles"),
+    OFFLINE: marked("Keep access while you are not signed in"),
 }
 
 
@@ -67,9 +68,11 @@ def scopes_supported() -> list[str]:
 
 
 def sentence(scope: str) -> str:
-    """Return what the consent page says about a scope."""
+    """Return what the consent page says about a scope: the words of the settings as they stand, ours in the reader's language."""
     owned = {name: text for resource in settings().resources for name, text in resource.scopes.items()}
-    return (IDENTITY_SCOPES | owned).get(scope, scope)
+    if scope in owned:
+        return owned[scope]
+    return gettext(IDENTITY_SCOPES[scope]) if scope in IDENTITY_SCOPES else scope
 
 
 def owner(scope: str) -> str | None:

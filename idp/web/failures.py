@@ -45,6 +45,11 @@ _REMEDIES = {
     ),
     503: lazy_gettext("Your account is fine. Try again in a minute; if it stays like this, contact the service desk."),
 }
+_TOLD = {  # what people read in place of the library's English
+    404: lazy_gettext("This address leads nowhere. It may be mistyped or out of date."),
+    405: lazy_gettext("This address cannot be opened in that way."),
+    413: lazy_gettext("What was sent is larger than we take."),
+}
 _START_AGAIN = lazy_gettext(
     "Start again from the service that you wanted to use. If it happens again, its operator has to mend something: tell them the sentence above."
 )
@@ -72,7 +77,7 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, IdpError):
         return Fault(error.status, error.code, error.public, _patience(getattr(error, "retry_after_s", None)))
     if isinstance(error, HTTPException):
-        return Fault(error.code or 500, _slug(error), error.description or "", _headers_of(error))
+        return Fault(error.code or 500, _slug(error), _told(error), _headers_of(error))
     db.session.rollback()
     if isinstance(error, kv.Unavailable) or (isinstance(error, DBAPIError) and is_unreachable(error)):
         log.error("a part that we need is away", exc_info=error)
@@ -113,6 +118,13 @@ def _error_page(status: int, message: str) -> Response:
         return page("error.html", status, status_code=status, headline=headline, message=message, remedy=remedy)
     except TemplateNotFound:
         return Response(f"{headline}\n{message}\n{remedy}\n", status, content_type="text/plain; charset=utf-8")
+
+
+def _told(error: HTTPException) -> str:
+    """Say to a person what a library's error means, in their language; a program gets the library's own words."""
+    if wants_json():
+        return error.description or ""
+    return str(_TOLD.get(error.code or 500, gettext(IdpError.public)))
 
 
 def _slug(error: HTTPException) -> str:

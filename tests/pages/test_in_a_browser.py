@@ -43,8 +43,8 @@ def chromium() -> Iterator[Browser]:
 class Visitor:
     """A browser window whose every request is answered here: pages from the samples, files from static, forms by a note."""
 
-    def __init__(self, context: BrowserContext, pages: Environment) -> None:
-        self.context, self.pages = context, pages
+    def __init__(self, context: BrowserContext, pages: Environment, *, lang: str = "en") -> None:
+        self.context, self.pages, self.lang = context, pages, lang
         self.window = context.new_page()
         self.complaints: list[str] = []
         self.posts: list[str] = []
@@ -66,7 +66,7 @@ class Visitor:
             route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
         else:
             _, _, template, variant = path.split("/")
-            body = self.pages.get_template(template).render(**{**COMMON, **CASES[template, variant]})
+            body = self.pages.get_template(template).render(**{**COMMON, **CASES[template, variant], "lang": self.lang})
             targets = " https://claims.example.org" if template == "form_post.html" else ""
             policy = CSP.replace("form-action 'self'", f"form-action 'self'{targets}")
             route.fulfill(
