@@ -29,8 +29,10 @@ COLOURS = [
     "link-in-text-block",
 ]  # all that a scheme can change: the stylesheet swaps colours and nothing else
 LOOK = """async (rules) => {
-  for (const panel of document.querySelectorAll("details")) panel.open = true;
+  const folded = document.querySelectorAll("details:not([open])");
+  for (const panel of folded) panel.open = true;
   const found = await axe.run({ runOnly: rules, resultTypes: ["violations"] });
+  for (const panel of folded) panel.open = false;
   return found.violations.map((rule) => [rule.id, rule.nodes.map((node) => node.html.slice(0, 120))]);
 }"""
 
