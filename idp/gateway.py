@@ -61,7 +61,7 @@ class _Documents:
 
     def find(self, scope: Any) -> _Answer | None:
         """Return what the application would answer, or None when it must be asked."""
-        if scope.method != "GET" or not self._known:
+        if scope.method != "GET" or not self._known or _names_hosts(scope) > 1:
             return None
         until, answer = self._known.get(self._key(scope), (0.0, None))
         return answer if time.monotonic() < until and "if-none-match" not in scope.headers else None
@@ -101,6 +101,11 @@ class Gateway:
         if (known := self._documents.find(scope)) is not None:
             proto.response_bytes(200, known.headers, known.body)
             return
+        if (
+            not scope.method.isupper()
+        ):  # methods are case-sensitive (RFC 9110 section 9.1); Werkzeug would take `get` for GET
+            proto.response_str(405, _PLAIN, "There is no such method.\n")
+            return
         try:
             environ = environ_of(scope)
             body = await self._body(environ, proto)
@@ -120,15 +125,20 @@ class Gateway:
         proto.response_bytes(answer.status, answer.headers, answer.body)
 
     async def _body(self, environ: Environ, proto: Any) -> bytes:
-        """Read the body, as far as the application would; what is longer it refuses by its length."""
+        """Read the body, as far as the application would; what is longer it refuses by its length. Raises ValueError for one cut off."""
         announced = environ.get("CONTENT_LENGTH", "")
-        if "HTTP_TRANSFER_ENCODING" in environ:
+        if (
+            environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+        ):  # the application sees a body of known length, in one piece
             body = await self._in_time(proto)
             environ["CONTENT_LENGTH"] = str(len(body))
             return body
         if not announced or int(announced) == 0 or int(announced) > self.max_body:
             return b""
-        return await self._in_time(proto)
+        body = await self._in_time(proto)
+        if len(body) != int(announced):
+            raise ValueError("the body is not as long as announced")
+        return body
 
     async def _in_time(self, proto: Any) -> bytes:
         reading = asyncio.ensure_future(self._read(proto))
@@ -180,6 +190,10 @@ class Gateway:
             log.exception("the application broke")
             return _Answer(500, _PLAIN, b"Something broke on our side.\n")
         return answer
+
+
+def _names_hosts(scope: Any) -> int:
+    return sum(name == "host" for name, _ in scope.headers.items())
 
 
 def _settle(answered: asyncio.Future[_Answer], answer: _Answer) -> None:

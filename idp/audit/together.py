@@ -37,8 +37,8 @@ class Committer:
             if self._running:
                 self._news.notify()
             else:
-                self._running = True
                 threading.Thread(target=self._work, name="audit", daemon=True).start()
+                self._running = True  # not before: where no thread can be had, the next one tries again
         return done
 
     def _work(self) -> None:

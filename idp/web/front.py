@@ -20,9 +20,9 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import get_input_stream
 
-from idp import language, logs, metrics
+from idp import logs, metrics
 from idp.config import Settings
-from idp.web import edge, failures, who
+from idp.web import answers, edge, failures, who
 from idp.web.call import Answer, Call, Environ
 
 _FRONT = "idp.front"
@@ -88,7 +88,7 @@ class Front:
 
     def _finished(self, endpoint: Endpoint, environ: Environ) -> Answer:
         """Answer, commit, and put on what every answer carries. What goes wrong on the way is told as JSON."""
-        language.speak(language.SOURCE)
+        answers.answer_json()
         g.request_context = who.context_of(environ)
         try:
             refused = edge.refusal_of_host(environ)

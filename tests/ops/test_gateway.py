@@ -130,6 +130,51 @@ def test_a_name_with_an_underscore_does_not_pass_for_what_a_proxy_sets() -> None
     assert "HTTP_X_FORWARDED_FOR" not in environ(headers=[("x_forwarded_for", "192.0.2.1")])
 
 
+# --- bodies and methods that only raw sockets send ----------------------------------------------------------------------
+
+
+def raw(server: Server, head: str, body: bytes = b"", *, cut: bool = False) -> str:
+    """Send bytes as they are; `cut` closes our side afterwards, as a client does that goes away."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        lines = f"{head}\r\nHost: localhost:{server.port}\r\nConnection: close\r\n"
+        connection.sendall(lines.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n" + body)
+        if cut:
+            connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer.decode()
+
+
+def test_a_body_in_chunks_is_a_body(server: Server) -> None:
+    form = b"grant_type=nothing"
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(form), form)
+    assert "unsupported_grant_type" in raw(server, "POST /token HTTP/1.1", chunks)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 50\r\n\r\ngrant_type=nothing",
+        b"Transfer-Encoding: chunked\r\n\r\n40\r\ngrant_type=nothing",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\ngrant_type=nothing\r\n0\r\n\r\n",
+    ],
+)
+def test_attack_145_a_body_that_is_cut_off_is_no_body(server: Server, body: bytes) -> None:
+    answer = raw(server, "POST /token HTTP/1.1", body, cut=True)
+    assert "grant_type" not in answer and (not answer or " 400 " in answer.splitlines()[0])
+
+
+def test_attack_85_methods_are_spelled_in_capitals(server: Server) -> None:
+    assert "405" in raw(server, "get /help HTTP/1.1", b"\r\n").splitlines()[0]
+
+
+def test_attack_70_what_is_kept_is_not_given_to_a_request_with_two_hosts(server: Server) -> None:
+    get(server)
+    for hosts in ("Host: evil.example.com\r\n", f"Host: localhost:{server.port}\r\n"):
+        assert " 400 " in raw(server, "GET /jwks HTTP/1.1", f"{hosts}\r\n".encode()).splitlines()[0]
+
+
 # --- documents that are kept for a second ---------------------------------------------------------------------------
 
 
