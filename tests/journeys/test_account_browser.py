@@ -75,7 +75,7 @@ def test_the_list_of_sessions_signs_out_another_browser_at_once(desk: Desk, chro
     mine.reload()
     mine.get_by_role("link", name="You are signed in on one other browser.").click()
     expect(mine.get_by_role("heading", level=1)).to_have_text("Where you are signed in")
-    mine.get_by_role("button", name="Sign out Chrome on Linux").click()
+    mine.get_by_role("button", name="Sign out: Chrome on Linux").click()
     expect(mine.get_by_role("status").filter(has_text="That browser is signed out.")).to_be_visible()
     other.goto(f"{desk.server.url}/account/sessions")
     expect(other).to_have_url(re.compile("/login"))

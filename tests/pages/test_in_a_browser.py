@@ -11,6 +11,7 @@ import pytest
 from jinja2 import Environment
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+from idp import language
 from tests.pages.conftest import STATIC
 from tests.pages.samples import CASES, CODES, COMMON
 
@@ -66,7 +67,10 @@ class Visitor:
             route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
         else:
             _, _, template, variant = path.split("/")
-            body = self.pages.get_template(template).render(**{**COMMON, **CASES[template, variant], "lang": self.lang})
+            with language.speaking(self.lang):  # here: this runs in a context of its own
+                body = self.pages.get_template(template).render(
+                    **{**COMMON, **CASES[template, variant], "lang": self.lang}
+                )
             targets = " https://claims.example.org" if template == "form_post.html" else ""
             policy = CSP.replace("form-action 'self'", f"form-action 'self'{targets}")
             route.fulfill(

@@ -8,7 +8,6 @@ import pytest
 from jinja2 import Environment
 from playwright.sync_api import Browser, Page
 
-from idp import language
 from tests.pages.test_in_a_browser import CHROMIUM, QUIET, Visitor, chromium
 
 __all__ = ["chromium"]  # the fixture
@@ -40,8 +39,7 @@ RING = "(() => { const s = getComputedStyle(document.activeElement); return [s.o
 @pytest.fixture(scope="module")
 def reader(chromium: Browser, pages: Environment) -> Iterator[Visitor]:
     context = chromium.new_context(viewport=NARROW, reduced_motion="reduce")
-    with language.speaking("es"):
-        yield Visitor(context, pages, lang="es")
+    yield Visitor(context, pages, lang="es")
     context.close()
 
 
