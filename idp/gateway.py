@@ -47,6 +47,10 @@ class _Answer:
         self.status, self.headers = int(status.split(" ", 1)[0]), headers
 
 
+class _NoLength(Exception):
+    """A body came without saying how long it is (RFC 9110 section 15.5.12)."""
+
+
 class _Documents:
     """Public documents (discovery, the keys) that the application has just answered, kept for a second.
 
@@ -113,6 +117,9 @@ class Gateway:
             log.info("%s %s: the body did not come in time", scope.method[:16], scope.path[:200])
             proto.response_str(408, _PLAIN, "The request did not arrive in time.\n")
             return
+        except _NoLength:
+            proto.response_str(411, _PLAIN, "Send a Content-Length; a body in chunks is not taken here.\n")
+            return
         except Exception:  # the client went away, or sent what HTTP does not know
             proto.response_str(400, _PLAIN, "The request could not be read.\n")
             return
@@ -128,11 +135,9 @@ class Gateway:
         """Read the body, as far as the application would; what is longer it refuses by its length. Raises ValueError for one cut off."""
         announced = environ.get("CONTENT_LENGTH", "")
         if (
-            environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
-        ):  # the application sees a body of known length, in one piece
-            body = await self._in_time(proto)
-            environ["CONTENT_LENGTH"] = str(len(body))
-            return body
+            "HTTP_TRANSFER_ENCODING" in environ
+        ):  # its end looks like a cut, and half a form must not pass for a whole one
+            raise _NoLength
         if not announced or int(announced) == 0 or int(announced) > self.max_body:
             return b""
         body = await self._in_time(proto)

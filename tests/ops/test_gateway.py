@@ -146,10 +146,12 @@ def raw(server: Server, head: str, body: bytes = b"", *, cut: bool = False) -> s
     return answer.decode()
 
 
-def test_a_body_in_chunks_is_a_body(server: Server) -> None:
+def test_a_body_in_chunks_is_told_to_say_its_length(server: Server) -> None:
+    """granian does not tell the end of such a body from a cut: half a form would pass for a whole one."""
     form = b"grant_type=nothing"
     chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(form), form)
-    assert "unsupported_grant_type" in raw(server, "POST /token HTTP/1.1", chunks)
+    answer = raw(server, "POST /token HTTP/1.1", chunks)
+    assert " 411 " in answer.splitlines()[0] and "Content-Length" in answer
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_a_body_in_chunks_is_a_body(server: Server) -> None:
 )
 def test_attack_145_a_body_that_is_cut_off_is_no_body(server: Server, body: bytes) -> None:
     answer = raw(server, "POST /token HTTP/1.1", body, cut=True)
-    assert "grant_type" not in answer and (not answer or " 400 " in answer.splitlines()[0])
+    assert "grant_type" not in answer and (not answer or answer.split()[1] in ("400", "411"))
 
 
 def test_attack_85_methods_are_spelled_in_capitals(server: Server) -> None:
