@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from idp import db
+from idp import db, keys
 from idp.cli.base import State, confirm, takes_state, yes_option
 from idp.cli.failures import Group
 
@@ -18,11 +18,15 @@ def group() -> None:
 @click.argument("revision", default="head")
 @takes_state
 def upgrade(state: State, revision: str) -> None:
-    """Bring the schema to REVISION (the newest by default). Safe to repeat."""
+    """Bring the schema to REVISION (the newest by default) and see to it that there are signing keys. Safe to repeat."""
     with state.reading():
         before = db.current()
         db.upgrade(revision)
         after = db.current()
+        is_newest = after == db.head()
+    if is_newest:
+        with state.work():
+            keys.ensure()
     done = f"The database went from {before or 'nothing'} to {after}." if before != after else f"Already at {after}."
     state.show({"before": before, "after": after}, lambda: click.echo(done))
 
