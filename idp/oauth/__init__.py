@@ -31,7 +31,7 @@ Sends people away to sign in (authn) and learns who they are (sessions); no room
 | RFC 9068 JWT access tokens; opaque ones | issuing.py, access_tokens.py, opaque.py |
 | RFC 9207 iss in the response; Form Post Response Mode | answers.py |
 | RFC 9396 authorization_details | authorization_details.py |
-| RFC 9700 4.14 refresh tokens and families | tokens.py, reuse.py (one that came back) |
+| RFC 9700 4.14 refresh tokens and families | tokens.py, reuse.py (one that came back), session_bond.py (whose session is over) |
 | OIDC Core 2, 5.1, 5.4, 5.5 claims, ID token | claims.py, claims_parameter.py, issuing.py, hints.py |
 | OIDC Core 10.2 encrypted ID tokens and UserInfo | sealed_answers.py, idp/jwe.py |
 | OIDC Core 8 pairwise subjects | subjects.py |

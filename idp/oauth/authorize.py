@@ -19,6 +19,7 @@ from flask import Response
 from idp import audit, authn, clients, clock, joining, sessions, web
 from idp.clients import Client
 from idp.config import settings
+from idp.db import db
 from idp.oauth import (
     answers,
     authorization_details,
@@ -33,6 +34,7 @@ from idp.oauth import (
     request_object,
     resources,
     response_types,
+    session_bond,
     session_management,
     subjects,
     tokens,
@@ -243,11 +245,21 @@ def _issue(asking: Asking, client: Client, session: SsoSession) -> Response:
         authorization_details=request.authorization_details,
     )
     _write_down(asking, session, family)
+    if response_types.by_browser(request.answered_with):
+        _outlast(family)
     sent = _code(request, family) if response_types.CODE in request.answered_with else {}
     if response_types.by_browser(request.answered_with):
         sent |= front_channel.tokens_for(request, client, family, raw_code=sent.get("code"))
     sent |= session_management.answered_with(client, request.reply.redirect_uri, session)
     return answers.succeed(request.reply, sent)
+
+
+def _outlast(family: tokens.Family) -> None:
+    """Commit the family before tokens of it leave by the browser, so that no end of the session misses it; codes are judged when they
+    are redeemed. Raises LoginRequiredError when it has ended."""
+    db.session.commit()
+    if not session_bond.holds(family):
+        raise LoginRequiredError("The person has signed out meanwhile.")
 
 
 def _code(request: AuthorizationRequest, family: tokens.Family) -> dict[str, str]:

@@ -21,6 +21,7 @@ from idp.sessions.browser import (
     end,
     end_all,
     ended,
+    is_alive,
     keep,
     lock,
     locked,
@@ -33,7 +34,7 @@ from idp.sessions.browser import (
 from idp.sessions.store import SsoSession, choose, of
 
 __all__ = [
-    "SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "keep", "lock", "locked",
+    "SsoSession", "all_ended", "choose", "current", "end", "end_all", "ended", "is_alive", "keep", "lock", "locked",
     "of", "peek", "renew", "start", "sweep",
     "was_here",
 ]  # fmt: skip

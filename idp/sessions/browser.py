@@ -153,6 +153,11 @@ def keep(sid: str) -> bool:
     return store.keep(sid)
 
 
+def is_alive(sid: str) -> bool:
+    """Say whether a session is still there, a locked one too, without using it: for who was told of it and acts on it later."""
+    return store.is_alive(sid)
+
+
 def was_here(sid: str) -> bool:
     """Say whether the request came with the cookie of this session, living or not."""
     return has_request_context() and (web.read_cookie(COOKIE) or "").partition(".")[0] == sid

@@ -150,6 +150,15 @@ def peek(sid: str, secret_digest: str) -> SsoSession | None:
     return found if found.idle_at > clock.now() else None
 
 
+def is_alive(sid: str) -> bool:
+    """Say whether a session has neither ended nor passed its limits, locked or not; changes nothing."""
+    seen_at, expires_at, idle_s = kv.client().hmget(_key(sid), ["seen_at", "expires_at", "idle_s"])
+    if not seen_at or not expires_at:
+        return False
+    idle_at = float(seen_at) + float(idle_s or settings().sessions.idle_s)
+    return clock.now().timestamp() < min(idle_at, float(expires_at))
+
+
 def lock(session: SsoSession) -> bool:
     """Note that the person left: the session opens nothing until they sign in again. False when it has ended meanwhile."""
     return change(session, locked_at=_now())

@@ -137,6 +137,26 @@ def test_rfc8693_an_exchanged_token_is_bound_to_whom_it_was_issued_to(make_rp, b
     assert claims_of(answer.access_token)["cnf"] == {"x5t#S256": THIEF.thumbprint}
 
 
+def test_rfc8705_3_who_trades_a_bound_token_of_its_own_shows_the_certificate(make_rp, session, audit_trail):
+    """A thief with the secret and the token, and without the key, would get a fresh token bound to a certificate of their own."""
+    trader = make_rp(
+        **BOUND,
+        grant_types=["authorization_code", EXCHANGE],
+        scope="openid claims.read",
+        token_exchange=[IMPERSONATION],
+    )
+    subject = trader.redeem(trader.code(scope="openid claims.read"), headers=OWN.rfc9440).access_token
+    form = {
+        "grant_type": EXCHANGE,
+        "subject_token": subject,
+        "subject_token_type": ACCESS_TOKEN,
+        "resource": PATIENTS_API,
+    }
+    assert trader.token(**form, headers=THIEF.rfc9440).error == "invalid_request"
+    assert "token.exchanged" not in audit_trail
+    assert trader.token(**form, headers=OWN.rfc9440).status == 200
+
+
 def test_devices_have_bound_tokens_too(make_rp, session, app):
     from idp.oauth import device_codes
     from idp.oauth.resources import Asked

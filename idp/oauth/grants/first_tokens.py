@@ -6,7 +6,7 @@ from typing import Any
 
 from idp import audit
 from idp.clients import Client
-from idp.oauth import client_certificate, issuing, tokens
+from idp.oauth import client_certificate, issuing, session_bond, tokens
 from idp.oauth.resources import Audience
 from idp.oauth.tokens import Family
 
@@ -14,7 +14,8 @@ from idp.oauth.tokens import Family
 def issue(
     client: Client, family: Family, audience: Audience, *, event: audit.Event, nonce: str | None = None
 ) -> tuple[int, dict[str, Any], Any]:
-    """Issue, with a refresh token for who registered the grant, and write it down. Raises InvalidGrantError (person gone)."""
+    """Issue, with a refresh token for who registered the grant, and write it down. Raises InvalidGrantError (person gone, or signed out)."""
+    session_bond.insist(family)
     said = issuing.answer(client, family, audience, raw_refresh_token=_refresh_token(client, family), nonce=nonce)
     audit.record(
         event,

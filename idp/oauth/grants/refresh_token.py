@@ -7,8 +7,8 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTokenGrant
 
-from idp import audit, sessions
-from idp.oauth import authorization_details, client_certificate, issuing, resources, tokens
+from idp import audit
+from idp.oauth import authorization_details, client_certificate, issuing, resources, session_bond, tokens
 from idp.oauth.resources import Asked
 from idp.oauth.tokens import RefreshToken
 
@@ -35,8 +35,7 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
         audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
         raw_refresh_token = tokens.rotate(token)
-        if not family.offline:  # the person is at work in this application: their sign-in here does not idle
-            sessions.keep(family.sid)
+        session_bond.insist_at_work(family)  # after the rotation: a token that came back is an alarm, and no work
         said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token)
         audit.record(
             audit.Event.TOKEN_REFRESHED,

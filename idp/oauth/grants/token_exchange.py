@@ -17,7 +17,16 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from idp import audit, clock, users, web
 from idp.clients import Client
 from idp.clients.exchange_metadata import DELEGATION
-from idp.oauth import access_tokens, authorization_details, hints, issuing, resources, subjects, tokens
+from idp.oauth import (
+    access_tokens,
+    authorization_details,
+    client_certificate,
+    hints,
+    issuing,
+    resources,
+    subjects,
+    tokens,
+)
 from idp.oauth.errors import InvalidTarget
 from idp.oauth.resources import Asked, Audience
 from idp.oauth.tokens import Family
@@ -161,12 +170,17 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
 
 
 def _of_access_token(raw_token: str, client: Client) -> tuple[Claims, Family | None] | None:
-    """It is exchanged by the service that it was made for, or by the client that it was issued to."""
+    """It is exchanged by the service that it was made for, or by the client that it was issued to.
+
+    That client shows the certificate of a bound token once more (RFC 8705 section 3); the service, which never has it, does not.
+    """
     found = access_tokens.read(raw_token)
     if found is None:
         return None
     claims = found[0]
-    return found if claims["client_id"] == client.client_id or claims["aud"] in client.serves else None
+    if claims["client_id"] == client.client_id:
+        return found if client_certificate.confirms(claims.get("cnf")) else None
+    return found if claims["aud"] in client.serves else None
 
 
 def _of_id_token(raw_token: str, client: Client) -> tuple[Claims, Family | None] | None:
