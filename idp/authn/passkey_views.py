@@ -100,7 +100,7 @@ def _known(found: LoginFlow, known: Identified) -> LoginFlow:
     """Note who it is; whatever another person had proved in this flow is forgotten (7.99)."""
     stamp = password.stamp(known.user)
     fresh = replace(flow.blank(found), sub=known.user.sub, stamp=stamp, passkey_id=known.authenticator)
-    return flow.proved(fresh, passkey.name, known.amr)
+    return flow.proved(fresh, passkey.name, known.amr, known.authenticator)
 
 
 # --- enrolling -----------------------------------------------------------------------------------------------

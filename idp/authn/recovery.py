@@ -17,11 +17,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from idp import audit, crypto, kv, limits, mail, sessions, users, web
+from idp import audit, clock, crypto, kv, limits, mail, sessions, users, web
 from idp.authn import identify, notices, recovery_review
 from idp.authn.factors import password
 from idp.config import settings
 from idp.db import db
+from idp.errors import Conflict
 from idp.limits import Verdict
 from idp.users import User, UserEmail
 
@@ -68,7 +69,14 @@ def send_link(user: User, *, actor: str) -> bool:
     if _reachable(user) is None:
         return False
     link = f"{settings().server.issuer}{PATH}?token={_issue(user)}"
-    mail.send(user.recovery_email or "", "recovery", user=user, seen=web.context(), link=link, minutes=TOKEN_S // 60)
+    mail.send(
+        recovery_review.address_for(user) or "",
+        "recovery",
+        user=user,
+        seen=web.context(),
+        link=link,
+        minutes=TOKEN_S // 60,
+    )
     audit.record(audit.Event.RECOVERY_REQUESTED, subject=user.sub, actor=actor)
     return True
 
@@ -99,19 +107,28 @@ def find(raw_token: str) -> Ticket | None:
 
 def finish(ticket: Ticket, raw_password: str) -> bool:
     """Spend the token and replace the password. False when somebody spent it first (7.110): then nothing is changed."""
-    if not kv.client().getdel(_token_key(ticket.digest)):
-        audit.record(audit.Event.RECOVERY_REFUSED, subject=ticket.user.sub, reason="spent")
-        return False
-    user = ticket.user
+    user, sub, began_at = ticket.user, ticket.user.sub, clock.now()
     db.session.refresh(user, with_for_update=True)  # a sign-in with the old password is over, or starts over
-    password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=ticket.stamp)
+    if not _replaced(user, raw_password, ticket):
+        db.session.rollback()
+        audit.record(audit.Event.RECOVERY_REFUSED, subject=sub, reason="spent")
+        return False
     kv.client().delete(_live_key(user.sub))
     identify.forgive(user)
     sessions.end_all(user.sub, cause="password_reset")
     audit.record(audit.Event.RECOVERY_COMPLETED, subject=user.sub, actor=user.sub)
-    recovery_review.owe(user)
+    recovery_review.owe(user, since=began_at)
     notices.tell(user, "password_changed")
     return True
+
+
+def _replaced(user: User, raw_password: str, ticket: Ticket) -> bool:
+    """Replace the password of the ticket's choice, and burn the link only then: where no hash can be made now (503) it stays good."""
+    try:
+        password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=ticket.stamp)
+    except Conflict:
+        return False
+    return bool(kv.client().getdel(_token_key(ticket.digest)))
 
 
 def _reachable(user: User | None) -> User | None:
@@ -139,7 +156,7 @@ def _issue(user: User | None) -> str:
 def _mail_or_pretend(user: User | None, template: str, **values: Any) -> None:
     """Stage the mail; for nobody stage one too and take it back, so that both cost the same."""
     with db.session.begin_nested() as savepoint:
-        address = (user.recovery_email if user else None) or _NOBODY
+        address = (recovery_review.address_for(user) if user else None) or _NOBODY
         mail.send(address, template, user=user, seen=web.context(), **values)
         db.session.flush()
         if user is None:

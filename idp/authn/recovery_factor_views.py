@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from idp import sessions, users, web
-from idp.authn import assurance, policy, recovery_case, recovery_factor, recovery_review, steps
+from idp.authn import assurance, flow, policy, recovery_case, recovery_factor, recovery_review, steps
 from idp.authn.factors import recovery_code
 from idp.authn.factors.base import Refused
 from idp.authn.flow import LoginFlow
@@ -13,6 +13,7 @@ from idp.authn.recovery_case import LIVE, STOP_PATH
 from idp.authn.steps import Step
 from idp.authn.views import WAIT, found_flow, show, start_over, status_of
 from idp.config import settings
+from idp.errors import Conflict
 from idp.language import Later, lazy_gettext
 from idp.users import User
 
@@ -24,6 +25,7 @@ WRONG_RECOVERY = lazy_gettext("This recovery code is not right, or it was used b
 WRONG_TEMPORARY = lazy_gettext(
     "This temporary code is not right, or it is too old. It works for a few minutes and once; the service desk can make a new one."
 )
+USE_OLDER = lazy_gettext("Please sign in with your password and something that you had before.")
 CHOOSE = lazy_gettext("Please say which kind of code it is.")
 
 
@@ -116,14 +118,31 @@ def review() -> Response:
     if not steps.is_at(found, Step.REVIEW):
         return steps.proceed(found)
     user = users.get_by_sub(found.sub or "")
+    if not recovery_review.may_answer(user, found):
+        return _in_another_way(found, user)
     if request.method == "POST":
         return _reviewed(found, user)
-    return show("recover_review.html", found, added=recovery_review.added(user))
+    return show("recover_review.html", found, added=recovery_review.added(user), ticked=(), error=None)
+
+
+def _in_another_way(found: LoginFlow, user: User) -> Response:
+    """Keep out who signed in with what the question is about; they start over, with something older."""
+    if request.method == "GET":
+        return show("recover_review_other.html", found)
+    if web.single("answer") != "again":
+        recovery_review.refused(user)
+        return show("recover_review_other.html", found, status=403)
+    flow.save(flow.blank(found, notice=str(USE_OLDER)))
+    return web.see_other(steps.path_of(flow.blank(found), Step.PASSWORD))
 
 
 def _reviewed(found: LoginFlow, user: User) -> Response:
     unknown = set(request.form.getlist("unknown")) if web.single("answer") == "remove" else set()
-    removed = recovery_review.remove(user, unknown)
+    try:
+        removed = recovery_review.remove(user, unknown)
+    except Conflict as error:
+        added = recovery_review.added(user)
+        return show("recover_review.html", found, status=409, added=added, ticked=unknown, error=error.public)
     if removed:
         sessions.end_all(user.sub, cause="recovered")
     recovery_review.done(user, removed=removed)

@@ -8,6 +8,7 @@ does cannot be removed: who has taken over a session cannot take the account wit
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -111,17 +112,22 @@ def remove(user: User, email_id: int) -> None:
     profile.remove_email(user.sub, email_id, actor=user.sub)
 
 
-def take_away(user: User, email_id: int) -> None:
-    """Remove an address that somebody else planted, also when they made it the primary one: the oldest proved one is it again.
+def take_away(user: User, email_ids: Collection[int]) -> None:
+    """Remove addresses that somebody else planted, the primary one too: the oldest that can let the person back in is it then.
 
-    Raises NotFound; Conflict when it is the primary one and no other is proved.
+    All or none. Raises NotFound; Conflict when none would stay that can let them back in now (attack 114).
     """
     user = people.lock(user.sub)
-    email = profile.email_of(user, email_id)
-    heir = next((one for one in user.emails if one.id != email_id and one.verified_at), None)
-    if email.is_primary and heir is not None:
+    going = [profile.email_of(user, email_id) for email_id in email_ids]
+    heir = next((one for one in user.emails if one.id not in email_ids and can_recover(one)), None)
+    if heir is None and any(one.verified_at or one.is_primary for one in going):
+        raise Conflict(
+            gettext("One address that can let you back in has to stay. Untick one, or ask the service desk for help.")
+        )
+    if heir is not None and any(one.is_primary for one in going):
         profile.make_primary(user.sub, heir.id, actor=user.sub)
-    profile.remove_email(user.sub, email_id, actor=user.sub)
+    for one in going:
+        profile.remove_email(user.sub, one.id, actor=user.sub)
 
 
 def _keep_a_way_back(user: User, email: UserEmail, others: list[UserEmail]) -> None:

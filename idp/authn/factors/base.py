@@ -39,6 +39,7 @@ class Accepted:
     """The proof is good; it has been spent where it can be spent. `amr` tells what it proved, where that is not always the same."""
 
     amr: tuple[str, ...] = ()
+    authenticator: str = ""  # the public id of what it was made with
 
 
 @dataclass(frozen=True)
@@ -102,4 +103,4 @@ def attempt(factor: Factor, user: User, form: Mapping[str, str]) -> Outcome:
     limits.clear(scope, account=user.sub, known_device=device.is_known(user.sub))
     proved = outcome.amr or factor.amr
     audit.record(audit.Event.FACTOR_VERIFIED, subject=user.sub, actor=user.sub, amr=proved, factor=factor.name)
-    return Accepted(proved)
+    return Accepted(proved, outcome.authenticator)

@@ -115,7 +115,7 @@ def verify(user: User, form: Mapping[str, str]) -> Outcome:
     left = remaining(user)
     audit.record(audit.Event.RECOVERY_CODE_USED, subject=user.sub, actor=user.sub, remaining=left)
     notices.tell(user, "recovery_code_used", left=left)
-    return Accepted()
+    return Accepted(authenticator=THE_SET)
 
 
 def authenticators(user: User) -> list[Authenticator]:
