@@ -6,7 +6,7 @@ from flask import Response, request
 
 from idp import authn, sessions, web
 from idp.account.frame import page, pages
-from idp.authn import Demand, guard, workstation
+from idp.authn import Demand, guard, proofs, workstation
 from idp.errors import BadInput, NotFound
 from idp.language import gettext, lazy_gettext
 
@@ -29,8 +29,10 @@ def lock() -> Response:
     """Lock: nobody is signed in here until somebody signs in. The same person goes on with their session, another one ends it."""
     _insist()
     session = sessions.current()
-    if session and sessions.lock(session):
-        workstation.forget_people()
+    workstation.forget_people()
+    if session:
+        proofs.revoke(session.sub)  # first what they left open: it must not outlast the lock
+        sessions.lock(session)
     return authn.demand(Demand(return_to=_back()), notice=str(LOCKED))
 
 

@@ -5,6 +5,8 @@ A caller says what it needs (`Demand`), asks whether this browser's session is e
 
 assurance.py       factors done → acr and amr; is a session enough? (pure)
 flow.py            LoginFlow in Redis: what a browser has proved so far
+proofs.py          since when what a person proved counts: revoked with all sessions, a factor, a recovery
+still.py           whether a sign-in under way may go on: asked at every load, and under the person's lock
 steps.py           what is owed next (pure), the one dispatcher, the end of a sign-in
 identify.py        the first step: name and password
 factors/           second factors, each whole in its file; FACTORS is the list
@@ -34,8 +36,10 @@ from idp.authn import (
     guard,
     passkey_views,
     policy_views,
+    proofs,
     recovery_factor_views,
     recovery_views,
+    recovery_way,
     trusted,
     views,
     workstation,
@@ -73,4 +77,7 @@ def install(app: Flask) -> None:
         app.register_blueprint(blueprint)
     web.form_refused.connect(forgery.write_down)
     sessions.all_ended.connect(trusted.on_all_sessions_ended)
+    sessions.all_ended.connect(proofs.on_all_sessions_ended)
+    sessions.ended.connect(proofs.on_session_ended)
+    workstation.forgotten.connect(recovery_way.forget)
     workstation.install(app)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, request
 
 from idp import audit, language, limits, sessions, web
-from idp.authn import device, flow, notices, password_policy, policy, steps
+from idp.authn import device, flow, notices, password_policy, policy, proofs, steps, still
 from idp.authn.enrol_views import at
 from idp.authn.factors import password, password_review
 from idp.authn.factors.base import Refused
@@ -19,6 +19,7 @@ from idp.authn.flow import LoginFlow
 from idp.authn.steps import Step
 from idp.authn.views import WAIT, show, status_of
 from idp.db import db
+from idp.errors import Conflict
 from idp.language import gettext, lazy_gettext
 from idp.users import User
 
@@ -62,7 +63,12 @@ def password_change(found: LoginFlow, user: User) -> Response:
     violations = password.violations(user, raw_password)
     if violations:
         return _page(found, user, violations=violations)
+    db.session.refresh(user, with_for_update=True)  # on PostgreSQL; no write may be open on SQLite while it is hashed
+    if not still.good(found, user):
+        return steps.start_over(found)
     password.set_password(user, raw_password, actor=user.sub, vetted=True, expected_stamp=found.stamp)
+    if still.locked(replace(found, stamp=password.stamp(user))) is None:
+        raise Conflict(str(still.STARTED_OVER))  # nothing is kept
     here = sessions.current()
     sessions.end_all(user.sub, cause="password_changed", except_sid=here.sid if here else None)
     notices.tell(user, "password_changed")
@@ -70,7 +76,7 @@ def password_change(found: LoginFlow, user: User) -> Response:
 
 
 def _go_on(found: LoginFlow, user: User, errand: str) -> Response:
-    done = replace(found, stamp=password.stamp(user), errands=(*found.errands, errand))
+    done = replace(proofs.kept(found), stamp=password.stamp(user), errands=(*found.errands, errand))
     flow.save(done)
     return steps.proceed(done)
 

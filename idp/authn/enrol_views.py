@@ -12,7 +12,7 @@ from functools import wraps
 from flask import Blueprint, Response, render_template, request
 
 from idp import clock, limits, users, web
-from idp.authn import flow, steps
+from idp.authn import flow, steps, still
 from idp.authn.factors import recovery_code, totp
 from idp.authn.factors.base import Refused
 from idp.authn.flow import LoginFlow
@@ -67,6 +67,8 @@ def enrol_totp(found: LoginFlow, user: User) -> Response:
     verdict = limits.attempt("enrol:totp", account=user.sub, address=web.context().address or "")
     if not verdict.allowed:
         return _enrol_page(found, pending, Refused("limited", verdict.retry_after_s))
+    if still.locked(found) is None:
+        return steps.start_over(found)
     try:
         enrolled = totp.confirm(user, pending.id, web.single("code"), label=web.single("label"))
     except BadInput as problem:
@@ -88,6 +90,8 @@ def recovery_codes(found: LoginFlow, user: User) -> Response:
     if not found.sealed_codes:
         return steps.proceed(found)
     if request.method == "POST" and web.single("saved"):
+        if still.locked(found) is None:
+            return steps.start_over(found)
         recovery_code.settle(user)
         done = replace(found, sealed_codes=None, errands=(*found.errands, "recovery_codes"))
         flow.save(done)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from idp import clock, crypto, kv, limits, web
-from idp.authn import assurance
+from idp.authn import assurance, workstation
 from idp.authn.assurance import Demand
 from idp.sessions import SsoSession
 
@@ -49,9 +49,10 @@ class LoginFlow:
         str, ...
     ] = ()  # RFC 8176 values of what was proved, without "mfa"; a passkey alone may do without "pwd"
     factors: tuple[str, ...] = ()  # names of the factors that were proved in this flow, for the audit
-    used: tuple[str, ...] = ()  # the authenticators that were used, as "factor:public id"
     may_bind: bool = False  # a recovery lets the person bind a second factor although they had one before
     auth_time: datetime | None = None  # when it was proved, if in an earlier flow
+    sid: str | None = None  # the session that it goes on from, which has to live on
+    since: str = ""  # the beginning under which it was proved (proofs.py); under another one it starts over
     errands: tuple[str, ...] = ()  # what of demand.then is done
     pending_id: str | None = None  # the authenticator that is being enrolled
     sealed_codes: str | None = None  # recovery codes that wait to be written down
@@ -79,16 +80,17 @@ def begin(demand: Demand, *, notice: str | None = None) -> LoginFlow:
     return flow
 
 
-def proved(flow: LoginFlow, factor: str, amr: tuple[str, ...], authenticator: str = "") -> LoginFlow:
-    """Return the flow with one more factor proved: what it is worth (RFC 8176), its name, and the public id of what was used."""
-    used = (*flow.used, f"{factor}:{authenticator}") if authenticator else flow.used
-    return replace(flow, methods=(*flow.methods, *amr), factors=(*flow.factors, factor), used=used)
+def proved(flow: LoginFlow, factor: str, amr: tuple[str, ...]) -> LoginFlow:
+    """Return the flow with one more factor proved: what it is worth (RFC 8176), and its name."""
+    return replace(flow, methods=(*flow.methods, *amr), factors=(*flow.factors, factor))
 
 
-def continued(flow: LoginFlow, session: SsoSession, *, stamp: str) -> LoginFlow:
+def continued(flow: LoginFlow, session: SsoSession, *, stamp: str, since: str) -> LoginFlow:
     """Let a flow go on from what a session proves: a step up asks for the second factor only."""
     methods = tuple(method for method in session.amr if method != "mfa")
-    return replace(flow, sub=session.sub, stamp=stamp, methods=methods, auth_time=session.auth_time)
+    return replace(
+        flow, sub=session.sub, stamp=stamp, since=since, methods=methods, auth_time=session.auth_time, sid=session.sid
+    )
 
 
 def continues(session: SsoSession | None, demand: Demand, *, steps_up: bool) -> bool:
@@ -119,7 +121,7 @@ def find(flow_id: str) -> LoginFlow | None:
 
 def save(flow: LoginFlow) -> bool:
     """Write a changed flow. False when it has expired or finished meanwhile: it is never revived."""
-    return bool(_SAVE([_key(flow.id)], [_dump(flow), IDLE_S]))
+    return bool(_SAVE([_key(flow.id)], [_dump(flow), _idle_s()]))
 
 
 def advance(flow: LoginFlow) -> LoginFlow:
@@ -159,7 +161,12 @@ def open_codes(flow: LoginFlow) -> list[str]:
 
 
 def _write(flow: LoginFlow) -> None:
-    kv.client().set(_key(flow.id), _dump(flow), ex=IDLE_S)
+    kv.client().set(_key(flow.id), _dump(flow), ex=_idle_s())
+
+
+def _idle_s() -> int:
+    """Where people come and go, what one of them left open is over sooner."""
+    return workstation.idle_s(IDLE_S)
 
 
 def _key(flow_id: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, jsonify, request
 
 from idp import audit, limits, users, web
-from idp.authn import flow, steps
+from idp.authn import flow, proofs, steps, still
 from idp.authn.enrol_views import at
 from idp.authn.factors import passkey, password, recovery_code
 from idp.authn.factors.base import Refused
@@ -99,8 +99,9 @@ def _identified(found: LoginFlow) -> Identified | Refused:
 def _known(found: LoginFlow, known: Identified) -> LoginFlow:
     """Note who it is; whatever another person had proved in this flow is forgotten (7.99)."""
     stamp = password.stamp(known.user)
-    fresh = replace(flow.blank(found), sub=known.user.sub, stamp=stamp, passkey_id=known.authenticator)
-    return flow.proved(fresh, passkey.name, known.amr, known.authenticator)
+    since = proofs.since(known.user.sub)
+    fresh = replace(flow.blank(found), sub=known.user.sub, stamp=stamp, since=since, passkey_id=known.authenticator)
+    return flow.proved(fresh, passkey.name, known.amr)
 
 
 # --- enrolling -----------------------------------------------------------------------------------------------
@@ -136,6 +137,8 @@ def enrol_passkey(found: LoginFlow, user: User) -> Response:
     verdict = limits.attempt("enrol:passkey", account=user.sub, address=web.context().address or "")
     if not verdict.allowed:
         return _enrol_page(found, Refused("limited", verdict.retry_after_s))
+    if still.locked(found) is None:
+        return steps.start_over(found)
     outcome = passkey.enrol(user, found.id, request.form.get("credential", ""))
     if isinstance(outcome, Refused):
         audit.record(

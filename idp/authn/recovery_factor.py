@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from idp import sessions
-from idp.authn import factors, flow, notices, recovery_review, recovery_temporary
+from idp.authn import factors, flow, notices, proofs, recovery_review, recovery_temporary
 from idp.authn.factors import base, recovery_code
 from idp.authn.factors.base import Refused
 from idp.authn.flow import LoginFlow
@@ -23,7 +23,7 @@ def by_recovery_code(found: LoginFlow, user: User, raw_code: str, *, lost: bool)
         return outcome
     if lost:
         _remove_lost(user)
-    done = flow.proved(found, recovery_code.name, recovery_code.amr, outcome.authenticator)
+    done = flow.proved(proofs.kept(found), recovery_code.name, recovery_code.amr)
     flow.save(done)
     return done
 
@@ -33,7 +33,7 @@ def by_temporary_code(found: LoginFlow, user: User, raw_code: str) -> LoginFlow 
     outcome = recovery_temporary.attempt(user, raw_code)
     if isinstance(outcome, Refused):
         return outcome
-    done = replace(found, may_bind=True)
+    done = replace(proofs.kept(found), may_bind=True)
     flow.save(done)
     return done
 

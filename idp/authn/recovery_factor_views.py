@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, request
 
 from idp import sessions, users, web
-from idp.authn import assurance, flow, policy, recovery_case, recovery_factor, recovery_review, steps
+from idp.authn import assurance, flow, policy, proofs, recovery_case, recovery_factor, recovery_review, steps, still
 from idp.authn.factors import recovery_code
 from idp.authn.factors.base import Refused
 from idp.authn.flow import LoginFlow
@@ -13,7 +15,6 @@ from idp.authn.recovery_case import LIVE, STOP_PATH
 from idp.authn.steps import Step
 from idp.authn.views import WAIT, found_flow, show, start_over, status_of
 from idp.config import settings
-from idp.errors import Conflict
 from idp.language import Later, lazy_gettext
 from idp.users import User
 
@@ -25,23 +26,30 @@ WRONG_RECOVERY = lazy_gettext("This recovery code is not right, or it was used b
 WRONG_TEMPORARY = lazy_gettext(
     "This temporary code is not right, or it is too old. It works for a few minutes and once; the service desk can make a new one."
 )
-USE_OLDER = lazy_gettext("Please sign in with your password and something that you had before.")
 CHOOSE = lazy_gettext("Please say which kind of code it is.")
 
 
 @pages.route("/recover/factor", methods=["GET", "POST"])
 @web.csrf_protected
 def lost_factor() -> Response:
-    """Show what somebody can do who gave their password and cannot take the second step; take either kind of code."""
+    """Show what somebody can do who gave their password and cannot take the second step; take either kind of code.
+
+    A session that goes on here stands for no password: a recovery rests on two proofs of this very flow (N-25, attack 104).
+    """
     found = found_flow()
     if found is None:
         return start_over()
     blocked = steps.is_at(found, Step.BLOCKED) and not assurance.has_second(found.methods)
     if not blocked and not steps.is_at(found, Step.SECOND):
         return steps.proceed(found)
-    user = users.get_by_sub(found.sub or "")
+    if not found.is_fresh:
+        flow.save(flow.blank(found))
+        return web.see_other(steps.path_of(flow.blank(found), Step.PASSWORD))
     if request.method == "GET":
-        return _factor_page(found, user)
+        return _factor_page(found, users.get_by_sub(found.sub or ""))
+    user = still.locked(found)
+    if user is None:
+        return steps.start_over(found)
     way, raw_code = web.single("way"), web.single("code")
     if way == "recovery_code":
         outcome = recovery_factor.by_recovery_code(found, user, raw_code, lost=bool(web.single("lost")))
@@ -117,33 +125,19 @@ def review() -> Response:
         return start_over()
     if not steps.is_at(found, Step.REVIEW):
         return steps.proceed(found)
-    user = users.get_by_sub(found.sub or "")
-    if not recovery_review.may_answer(user, found):
-        return _in_another_way(found, user)
     if request.method == "POST":
-        return _reviewed(found, user)
-    return show("recover_review.html", found, added=recovery_review.added(user), ticked=(), error=None)
-
-
-def _in_another_way(found: LoginFlow, user: User) -> Response:
-    """Keep out who signed in with what the question is about; they start over, with something older."""
-    if request.method == "GET":
-        return show("recover_review_other.html", found)
-    if web.single("answer") != "again":
-        recovery_review.refused(user)
-        return show("recover_review_other.html", found, status=403)
-    flow.save(flow.blank(found, notice=str(USE_OLDER)))
-    return web.see_other(steps.path_of(flow.blank(found), Step.PASSWORD))
+        user = still.locked(found)
+        return steps.start_over(found) if user is None else _reviewed(found, user)
+    added = recovery_review.added(users.get_by_sub(found.sub or ""))
+    return show("recover_review.html", found, added=added)
 
 
 def _reviewed(found: LoginFlow, user: User) -> Response:
     unknown = set(request.form.getlist("unknown")) if web.single("answer") == "remove" else set()
-    try:
-        removed = recovery_review.remove(user, unknown)
-    except Conflict as error:
-        added = recovery_review.added(user)
-        return show("recover_review.html", found, status=409, added=added, ticked=unknown, error=error.public)
+    removed = recovery_review.remove(user, unknown)
     if removed:
         sessions.end_all(user.sub, cause="recovered")
     recovery_review.done(user, removed=removed)
-    return steps.proceed(found)
+    done = replace(proofs.kept(found), sid=None) if removed else found  # theirs was among the sessions
+    flow.save(done)
+    return steps.proceed(done)

@@ -66,5 +66,12 @@ def find() -> Way | None:
     return Way(Demand(**told), identifier)
 
 
+def forget(_sender: object) -> None:
+    """Forget the way and the name, in a browser that others use too: heard from `workstation.forgotten`."""
+    sent = web.context().browser_id
+    if sent:
+        kv.client().delete(kv.key("recovery", "way", crypto.digest(sent)))
+
+
 def _key() -> str:
     return kv.key("recovery", "way", crypto.digest(web.browser_id()))

@@ -15,22 +15,21 @@ from idp.authn import (
     flow,
     new_device,
     policy,
+    proofs,
     recovery_case,
     recovery_review,
+    still,
     trusted,
     workstation,
 )
 from idp.authn.assurance import PHISHING_RESISTANT, Demand
 from idp.authn.factors import FACTORS, passkey, password, recovery_code, totp
 from idp.authn.flow import LoginFlow
-from idp.db import db
-from idp.language import lazy_gettext
 from idp.users import User
 
 PASSKEY = passkey.name  # the one factor that reaches PHISHING_RESISTANT
 CHANGE_LATER = "password_later"  # an errand that is done: the person was told, and keeps the password for now
 FIRST = "first"  # in the address of a flow that was begun for a browser without our cookie
-STARTED_OVER = lazy_gettext("Something about your account has changed. Please sign in again.")
 
 
 class Step(StrEnum):
@@ -138,8 +137,8 @@ def _enrolment_errands(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
 
 def begin(demand: Demand, *, notice: str | None = None) -> Response:
     """Answer a demand: 303 to the sign-in page of a new flow, which goes on from the browser's session where it may."""
-    found = flow.begin(demand, notice=notice)
     session = sessions.current()
+    found = flow.begin(demand, notice=notice)
     user = users.find_by_sub(session.sub) if session else None
     if session and user and user.is_active:
         found = _continued(found, session, user)
@@ -154,14 +153,15 @@ def resume(user: User, demand: Demand, *, methods: tuple[str, ...], may_bind: bo
     bind a second factor although they had one before. The flow dies with the password's present stamp.
     """
     begun = flow.begin(demand)
-    found = replace(begun, sub=user.sub, stamp=password.stamp(user), methods=methods, may_bind=may_bind)
+    since = proofs.since(user.sub)
+    found = replace(begun, sub=user.sub, stamp=password.stamp(user), since=since, methods=methods, may_bind=may_bind)
     flow.save(found)
     return proceed(found)
 
 
 def _continued(found: LoginFlow, session: sessions.SsoSession, user: User) -> LoginFlow:
     """Let the session stand in for the first steps; not where it would open the way to a new factor or new codes by itself."""
-    further = flow.continued(found, session, stamp=password.stamp(user))
+    further = flow.continued(found, session, stamp=password.stamp(user), since=proofs.since(user.sub))
     step = next_step(further, standing_of(user))
     if not flow.continues(session, found.demand, steps_up=step is Step.SECOND):
         return found
@@ -207,6 +207,8 @@ def proceed(found: LoginFlow) -> Response:
     step = step_of(found)
     if step is Step.FINISH:
         return finish(found)
+    if step is Step.CODES and not found.sealed_codes and still.locked(found) is None:
+        return start_over(found)
     return web.see_other(path_of(_prepared(found, step), step))
 
 
@@ -232,12 +234,9 @@ def finish(found: LoginFlow) -> Response:
 
     A person who was disabled, or whose password was replaced or passkey removed, since they gave it starts over.
     """
-    user = users.get_by_sub(found.sub or "")
-    db.session.refresh(user, with_for_update=True)  # whoever disables them meanwhile ends this session too
-    gone = found.passkey_id is not None and not passkey.usable(user, found.passkey_id)
-    if gone or not user.is_active or password.stamp(user) != found.stamp:
-        flow.save(flow.blank(found, notice=str(STARTED_OVER)))
-        return web.see_other(path_of(found, Step.PASSWORD))
+    user = still.locked(found)  # whoever disables them meanwhile ends this session too
+    if user is None:
+        return start_over(found)
     trust = trusted.use(user) if leans_on_trust(found, standing_of(user)) else None
     if trust is None and step_of(found) is not Step.FINISH:  # another tab was let in with the same cookie just now
         return proceed(found)
@@ -245,6 +244,11 @@ def finish(found: LoginFlow) -> Response:
         _sign_in(user, found, trust)
         _replace_old(user, found)
     return web.see_other(found.demand.return_to)
+
+
+def start_over(found: LoginFlow) -> Response:
+    """Send a flow that may not go on back to its beginning."""
+    return web.see_other(path_of(still.over(found), Step.PASSWORD))
 
 
 def _sign_in(user: User, found: LoginFlow, trust: trusted.TrustedDevice | None) -> None:

@@ -79,14 +79,20 @@ def is_here(row: TrustedDevice) -> bool:
     return any(entry.startswith(f"{row.public_id}.") for entry in _entries())
 
 
-def remember(user: User) -> None:
-    """Trust this browser from now on: both factors were proved in it just now. Does nothing where the policy offers none."""
-    offered = offered_s(user)
-    if not offered:
+def remember(user: User, *, proved_at: datetime | None = None) -> None:
+    """Trust this browser: both factors were proved in it just now, or the password at `proved_at`, with the session that goes on.
+
+    It lasts from the older of the two: nobody prolongs a trust without the password. Does nothing where the policy offers none.
+    """
+    now, offered = clock.now(), offered_s(user)
+    proved_at = proved_at or now
+    ends_at = proved_at + timedelta(seconds=offered)
+    if ends_at <= now:
         return
     for row, _ in _brought(user):
         _end(row.public_id, user, "replaced", actor=user.sub)
-    now, raw_token, public_id = clock.now(), crypto.random_token(), crypto.uuid7()
+        db.session.expunge(row)  # SQLite gives its number to the next one
+    raw_token, public_id = crypto.random_token(), crypto.uuid7()
     made = TrustedDevice(
         public_id=public_id,
         user_id=user.id,
@@ -94,9 +100,9 @@ def remember(user: User) -> None:
         stamp=_stamp(user),
         user_agent=_agent(),
         address=web.context().address or "",
-        proved_at=now,
+        proved_at=proved_at,
         last_used_at=now,
-        expires_at=now + timedelta(seconds=offered),
+        expires_at=ends_at,
     )
     db.session.add(made)
     db.session.flush()

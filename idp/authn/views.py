@@ -8,9 +8,21 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from idp import audit, sessions, users, web
-from idp.authn import assurance, browsers, flow, password_policy, policy, steps, trusted, why, workstation
+from idp.authn import (
+    assurance,
+    browsers,
+    flow,
+    password_policy,
+    policy,
+    proofs,
+    steps,
+    still,
+    trusted,
+    why,
+    workstation,
+)
 from idp.authn.assurance import Demand
-from idp.authn.factors import FACTORS, base, find, passkey, password
+from idp.authn.factors import FACTORS, base, find, password
 from idp.authn.factors.base import Factor, Refused
 from idp.authn.flow import LoginFlow
 from idp.authn.identify import Known, identify
@@ -37,15 +49,8 @@ NO_PASSKEYS = lazy_gettext(
 
 
 def found_flow() -> LoginFlow | None:
-    """Return the flow that the address of this request names, if it belongs to this browser.
-
-    One that began with a passkey which was removed meanwhile starts over: it must not enrol another one.
-    """
-    found = flow.find(web.single("flow"))
-    if found and found.sub and found.passkey_id and not passkey.usable(users.get_by_sub(found.sub), found.passkey_id):
-        found = flow.blank(found, notice=str(steps.STARTED_OVER))
-        flow.save(found)
-    return found
+    """Return the flow that the address of this request names, if it belongs to this browser and may go on."""
+    return still.find(web.single("flow"))
 
 
 def start_over() -> Response:
@@ -157,10 +162,10 @@ def login_factor(name: str) -> Response:
     outcome = base.attempt(factor, users.get_by_sub(found.sub or ""), {**request.form, "flow": found.id})
     if isinstance(outcome, Refused):
         return _refused(factor, found, outcome)
-    done = flow.proved(found, factor.name, outcome.amr, outcome.authenticator)
+    done = flow.proved(found, factor.name, outcome.amr)
     flow.save(done)
     if web.single("trust") and factor.lasting:
-        trusted.remember(users.get_by_sub(found.sub or ""))
+        trusted.remember(users.get_by_sub(found.sub or ""), proved_at=found.auth_time)
     return steps.proceed(done)
 
 
@@ -191,12 +196,13 @@ def _must_choose(session: SsoSession, found: LoginFlow) -> bool:
 def _known(found: LoginFlow, known: Known) -> LoginFlow:
     """Note who it is. Whatever another person had proved in this flow is forgotten (7.99)."""
     fresh = flow.blank(found)
-    return flow.proved(replace(fresh, sub=known.user.sub, stamp=known.stamp), password.name, password.amr)
+    fresh = replace(fresh, sub=known.user.sub, stamp=known.stamp, since=proofs.since(known.user.sub))
+    return flow.proved(fresh, password.name, password.amr)
 
 
 def _refused(factor: Factor, found: LoginFlow, refused: Refused) -> Response:
     """Show the page again; unless a second click came after the first had finished the flow."""
-    now = flow.find(found.id)
+    now = still.find(found.id)
     if now is None or not steps.is_at(now, Step.SECOND):
         return steps.proceed(now) if now else start_over()
     return _factor_page(factor, found, status=status_of(refused), refused=refused)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from blinker import Signal
 from flask import Flask, Response, after_this_request, g, has_request_context
 
 from idp import audit, clock, crypto, sessions, web
@@ -21,6 +22,9 @@ from idp.config import settings
 COOKIE = "workstation"
 LIFETIME_S = 365 * 86400
 TRACES = ("device", "trusted", "language", "ui_language")  # cookies that say something of whoever was here
+
+forgotten = Signal("A shared workstation forgets whoever was here: sent inside the request that makes it.")
+_OVERTAKEN = ("replaced", "idle", "absolute")  # the next person is at it already: what they have begun stays theirs
 
 _MARK = re.compile(r"([A-Za-z0-9_-]{16})\.(\d{10})\.([A-Za-z0-9_-]{43})")
 
@@ -82,11 +86,18 @@ def unmark(*, actor: str) -> bool:
     return True
 
 
-def forget_people() -> None:
-    """Have the answer of this request take away every trace of whoever was here."""
+def forget_people(*, overtaken: bool = False) -> None:
+    """Have the answer of this request take away every trace of whoever was here.
+
+    What they had begun and left open is out of reach, for it hangs on the browser's id, which is a new one from here on; unless the
+    next person is `overtaken` by it in the middle of their own sign-in.
+    """
+    if not overtaken:
+        web.renew_browser_id()
     if g.get("forgets_people"):
         return
     g.forgets_people = True
+    forgotten.send("workstation")
 
     @after_this_request
     def forget(response: Response) -> Response:
@@ -96,9 +107,9 @@ def forget_people() -> None:
         return response
 
 
-def _on_session_ended(sender: Any, *, sid: str, **_: Any) -> None:
+def _on_session_ended(sender: Any, *, sid: str, cause: str, **_: Any) -> None:
     if is_shared() and sessions.was_here(sid):
-        forget_people()
+        forget_people(overtaken=cause in _OVERTAKEN)
 
 
 def _read() -> str | None:

@@ -77,12 +77,12 @@ def read_cookie(base: str) -> str | None:
 
 
 def browser_id() -> str:
-    """Return this browser's random id, giving it one with the answer if it has none.
+    """Return this browser's random id, giving it one with the answer if it has none; the new one as soon as it is renewed.
 
     Flows and parked requests are bound to it, so that a link opened in another browser leads nowhere.
     """
     sent = context().browser_id
-    if sent:
+    if sent and "new_browser_id" not in g:
         return sent
     if "new_browser_id" not in g:
         g.new_browser_id = crypto.random_token(24)

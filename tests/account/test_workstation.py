@@ -208,3 +208,35 @@ def test_an_application_s_hint_does_not_tell_who_was_here(app: Flask, ward: Brow
     assert ward.place == "/login" and 'value="' not in page.split('name="identifier"')[1].split(">")[0].replace(
         'value=""', ""
     )
+
+
+@pytest.mark.parametrize("leaves", ["lock", "switch"])
+def test_attacks_110_124_what_was_left_open_is_gone_with_its_person(ward: Browser, leaves: str) -> None:
+    alice_on(ward).get("/account/security").post("/account/security/codes")
+    assert ward.place == "/enrol/recovery-codes"
+    left, before = ward.flow_id, ward.client.get_cookie("idp_browser").value
+    ward.get("/").post(f"/workstation/{leaves}")
+    assert ward.place == "/login" and ward.client.get_cookie("idp_browser").value != before
+    for path in ("/enrol/recovery-codes", "/enrol/recovery-codes/file"):
+        assert ward.get(f"{path}?flow={left}").place == "/login"
+    ward.client.set_cookie("idp_browser", before)  # whoever kept the id does not get it back either
+    ward.get("/login")
+    for path in ("/enrol/recovery-codes", "/enrol/recovery-codes/file"):
+        assert ward.get(f"{path}?flow={left}").place == "/login"
+    ward.post(f"/enrol/recovery-codes?flow={left}", saved="1")
+    assert ward.place == "/login" and ward.client.get("/").status_code == 303
+
+
+def test_attack_110_an_idle_end_leaves_nothing_open(ward: Browser, travel) -> None:
+    alice_on(ward).get("/account/security").post("/account/security/codes")
+    left = ward.flow_id
+    travel(301)
+    assert ward.get(f"/enrol/recovery-codes?flow={left}").place == "/login"
+    assert ward.client.get("/").status_code == 303
+
+
+def test_attack_110_the_name_that_somebody_typed_is_gone(ward: Browser) -> None:
+    ward.get("/login").post("/recover/begin", flow=ward.flow_id, identifier="private@example.org", lost="password")
+    assert "private@example.org" in ward.get("/recover/password").answer.text
+    alice_on(ward).get("/").post("/workstation/switch")
+    assert "private@example.org" not in ward.get("/recover/password").answer.text

@@ -188,3 +188,14 @@ def test_c33_one_code_is_one_proof_and_is_asked_for_once(app: Flask, user: User)
     here.post(f"/login/recovery_code?flow={here.flow_id}", code=codes[1])
     db.session.rollback()
     assert recovery_code.redeem(user, codes[1]), "the step is over: a second code is not taken"
+
+
+def test_attack_109_a_step_up_does_not_prolong_a_trust_without_the_password(app: Flask, user: User, travel) -> None:
+    add_demand_view(app, acr=TWO_FACTORS)
+    first = clock.now()
+    here = trusting(app, travel).open().give_password()
+    here.get("/t/demand").post(code=code_of(SECRET), trust="yes")
+    assert here.place == "/t/goal" and sessions.of(user.sub)[0].acr == TWO_FACTORS
+    one = trusted.of(user)[0]
+    assert (one.proved_at - first).total_seconds() < 60, "the password was given then, and not since"
+    assert (one.expires_at - one.proved_at).total_seconds() == 14 * DAY_S

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idp import audit, clock, crypto
-from idp.authn import notices
+from idp.authn import notices, proofs
 from idp.authn.factors import passkey_challenge as challenges
 from idp.authn.factors import passkey_store as store
 from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
@@ -220,7 +220,7 @@ def _judged(known: Passkey, user: User, sent: Json, challenge: bytes, *, verify_
         return Refused(objection or "not_verified")
     if not _counted(known, user, verified):
         return Refused("count_regressed")
-    return Accepted(_amr(synced=known.backup_eligible, user_verified=verified.user_verified), known.public_id)
+    return Accepted(_amr(synced=known.backup_eligible, user_verified=verified.user_verified))
 
 
 def _counted(known: Passkey, user: User, verified: VerifiedAuthentication) -> bool:
@@ -284,6 +284,7 @@ def remove(user: User, public_id: str, *, actor: str | None, reason: str | None 
     gone = store.remove(user, public_id)
     if gone is None:
         return False
+    proofs.revoke(user.sub)
     note_removed(user, gone)
     audit.record(
         audit.Event.FACTOR_REMOVED, subject=user.sub, actor=actor, reason=reason, factor=name, authenticator=public_id

@@ -21,7 +21,7 @@ from sqlalchemy import ForeignKey, LargeBinary, String, case, delete, literal, s
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto
-from idp.authn import notices
+from idp.authn import notices, proofs
 from idp.authn.factors import totp_pending
 from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
 from idp.config import settings
@@ -134,6 +134,7 @@ def remove(user: User, public_id: str, *, actor: str | None, reason: str | None 
     """Forget an app and its secret. False: this person has none of that id; of many who try, one hears True."""
     if not _changed(delete(TotpAuthenticator).where(_one(user, public_id))):
         return False
+    proofs.revoke(user.sub)
     what = {"factor": name, "authenticator": public_id}
     audit.record(audit.Event.FACTOR_REMOVED, subject=user.sub, actor=actor, reason=reason, **what)
     return True
@@ -173,10 +174,10 @@ def verify(user: User, form: Mapping[str, str]) -> Outcome:
     if not _CODE.fullmatch(code):
         return Refused("malformed")
     usable = db.session.scalars(_of(user).where(TotpAuthenticator.disabled_at.is_(None))).all()
-    matching = [(found, step) for found in usable if (step := match_step(_secret(user, found), code)) is not None]
-    for found, step in matching:
-        if claim_step(found.id, step):
-            return Accepted(authenticator=found.public_id)
+    matching = [(found.id, step) for found in usable if (step := match_step(_secret(user, found), code)) is not None]
+    for authenticator_id, step in matching:
+        if claim_step(authenticator_id, step):
+            return Accepted()
     if matching:
         return Refused("replayed")
     _count_failure(user)
