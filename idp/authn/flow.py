@@ -49,6 +49,7 @@ class LoginFlow:
         str, ...
     ] = ()  # RFC 8176 values of what was proved, without "mfa"; a passkey alone may do without "pwd"
     factors: tuple[str, ...] = ()  # names of the factors that were proved in this flow, for the audit
+    used: tuple[str, ...] = ()  # the authenticators that were used, as "factor:public id"
     may_bind: bool = False  # a recovery lets the person bind a second factor although they had one before
     auth_time: datetime | None = None  # when it was proved, if in an earlier flow
     sid: str | None = None  # the session that it goes on from, which has to live on
@@ -80,9 +81,10 @@ def begin(demand: Demand, *, notice: str | None = None) -> LoginFlow:
     return flow
 
 
-def proved(flow: LoginFlow, factor: str, amr: tuple[str, ...]) -> LoginFlow:
-    """Return the flow with one more factor proved: what it is worth (RFC 8176), and its name."""
-    return replace(flow, methods=(*flow.methods, *amr), factors=(*flow.factors, factor))
+def proved(flow: LoginFlow, factor: str, amr: tuple[str, ...], authenticator: str = "") -> LoginFlow:
+    """Return the flow with one more factor proved: what it is worth (RFC 8176), its name, and the public id of what was used."""
+    used = (*flow.used, f"{factor}:{authenticator}") if authenticator else flow.used
+    return replace(flow, methods=(*flow.methods, *amr), factors=(*flow.factors, factor), used=used)
 
 
 def continued(flow: LoginFlow, session: SsoSession, *, stamp: str, since: str) -> LoginFlow:

@@ -101,7 +101,7 @@ def _known(found: LoginFlow, known: Identified) -> LoginFlow:
     stamp = password.stamp(known.user)
     since = proofs.since(known.user.sub)
     fresh = replace(flow.blank(found), sub=known.user.sub, stamp=stamp, since=since, passkey_id=known.authenticator)
-    return flow.proved(fresh, passkey.name, known.amr)
+    return flow.proved(fresh, passkey.name, known.amr, known.authenticator)
 
 
 # --- enrolling -----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def by_recovery_code(found: LoginFlow, user: User, raw_code: str, *, lost: bool)
         return outcome
     if lost:
         _remove_lost(user)
-    done = flow.proved(proofs.kept(found), recovery_code.name, recovery_code.amr)
+    done = flow.proved(proofs.kept(found), recovery_code.name, recovery_code.amr, outcome.authenticator)
     flow.save(done)
     return done
 

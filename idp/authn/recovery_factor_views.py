@@ -15,6 +15,7 @@ from idp.authn.recovery_case import LIVE, STOP_PATH
 from idp.authn.steps import Step
 from idp.authn.views import WAIT, found_flow, show, start_over, status_of
 from idp.config import settings
+from idp.errors import Conflict
 from idp.language import Later, lazy_gettext
 from idp.users import User
 
@@ -26,6 +27,7 @@ WRONG_RECOVERY = lazy_gettext("This recovery code is not right, or it was used b
 WRONG_TEMPORARY = lazy_gettext(
     "This temporary code is not right, or it is too old. It works for a few minutes and once; the service desk can make a new one."
 )
+USE_OLDER = lazy_gettext("Please sign in with your password and something that you had before.")
 CHOOSE = lazy_gettext("Please say which kind of code it is.")
 
 
@@ -125,16 +127,34 @@ def review() -> Response:
         return start_over()
     if not steps.is_at(found, Step.REVIEW):
         return steps.proceed(found)
+    if not recovery_review.may_answer(users.get_by_sub(found.sub or ""), found):
+        return _in_another_way(found)
     if request.method == "POST":
         user = still.locked(found)
         return steps.start_over(found) if user is None else _reviewed(found, user)
     added = recovery_review.added(users.get_by_sub(found.sub or ""))
-    return show("recover_review.html", found, added=added)
+    return show("recover_review.html", found, added=added, ticked=(), error=None)
+
+
+def _in_another_way(found: LoginFlow) -> Response:
+    """Keep out who signed in with what the question is about; they start over, with something older."""
+    if request.method == "GET":
+        return show("recover_review_other.html", found)
+    if web.single("answer") != "again":
+        recovery_review.refused(users.get_by_sub(found.sub or ""))
+        return show("recover_review_other.html", found, status=403)
+    again = flow.blank(found, notice=str(USE_OLDER))
+    flow.save(again)
+    return web.see_other(steps.path_of(again, Step.PASSWORD))
 
 
 def _reviewed(found: LoginFlow, user: User) -> Response:
     unknown = set(request.form.getlist("unknown")) if web.single("answer") == "remove" else set()
-    removed = recovery_review.remove(user, unknown)
+    try:
+        removed = recovery_review.remove(user, unknown)
+    except Conflict as error:
+        added = recovery_review.added(user)
+        return show("recover_review.html", found, status=409, added=added, ticked=unknown, error=error.public)
     if removed:
         sessions.end_all(user.sub, cause="recovered")
     recovery_review.done(user, removed=removed)

@@ -162,7 +162,7 @@ def login_factor(name: str) -> Response:
     outcome = base.attempt(factor, users.get_by_sub(found.sub or ""), {**request.form, "flow": found.id})
     if isinstance(outcome, Refused):
         return _refused(factor, found, outcome)
-    done = flow.proved(found, factor.name, outcome.amr)
+    done = flow.proved(found, factor.name, outcome.amr, outcome.authenticator)
     flow.save(done)
     if web.single("trust") and factor.lasting:
         trusted.remember(users.get_by_sub(found.sub or ""), proved_at=found.auth_time)

@@ -220,7 +220,7 @@ def _judged(known: Passkey, user: User, sent: Json, challenge: bytes, *, verify_
         return Refused(objection or "not_verified")
     if not _counted(known, user, verified):
         return Refused("count_regressed")
-    return Accepted(_amr(synced=known.backup_eligible, user_verified=verified.user_verified))
+    return Accepted(_amr(synced=known.backup_eligible, user_verified=verified.user_verified), known.public_id)
 
 
 def _counted(known: Passkey, user: User, verified: VerifiedAuthentication) -> bool:

@@ -174,10 +174,10 @@ def verify(user: User, form: Mapping[str, str]) -> Outcome:
     if not _CODE.fullmatch(code):
         return Refused("malformed")
     usable = db.session.scalars(_of(user).where(TotpAuthenticator.disabled_at.is_(None))).all()
-    matching = [(found.id, step) for found in usable if (step := match_step(_secret(user, found), code)) is not None]
-    for authenticator_id, step in matching:
-        if claim_step(authenticator_id, step):
-            return Accepted()
+    matching = [(found, step) for found in usable if (step := match_step(_secret(user, found), code)) is not None]
+    for found, step in matching:
+        if claim_step(found.id, step):
+            return Accepted(authenticator=found.public_id)
     if matching:
         return Refused("replayed")
     _count_failure(user)
