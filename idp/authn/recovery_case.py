@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from idp import audit, clock, crypto
+from idp import audit, clock, crypto, users
 from idp.authn import notices
 from idp.config import settings
 from idp.db import UtcDateTime, db
@@ -32,6 +32,8 @@ USED, DENIED, STOPPED, EXPIRED = "used", "denied", "stopped", "expired"
 COOLING, READY = "cooling", "ready"  # how an approved case stands now
 LIVE = (OPEN, APPROVED, ISSUED)
 CLOSED = (USED, DENIED, STOPPED, EXPIRED)
+
+PRIVILEGED = frozenset({"administrator", "auditor", "help_desk"})  # who has rights over others
 
 STOP_PATH = "/recover/stop"
 MAX_PAGE = 200
@@ -123,6 +125,16 @@ def was_helped(user: User) -> bool:
     """Say whether a case of this person was ever used: they had a second factor once, even if all of it was removed since."""
     used = select(RecoveryCase.id).where(RecoveryCase.user_id == user.id, RecoveryCase.state == USED)
     return db.session.scalar(used.limit(1)) is not None
+
+
+def lacks_administrator(case: RecoveryCase) -> bool:
+    """Say whether this person has rights over others by now, and no administrator agreed to the case. Operators count as such."""
+    if not PRIVILEGED & set(case.user.roles):
+        return False
+    agreed = (case.approved_by if case.four_eyes else case.opened_by) or ""
+    staff = None if agreed.startswith("cli:") else users.find_by_sub(agreed)
+    is_administrator = staff is not None and staff.is_active and users.ADMINISTRATOR in staff.roles
+    return not (agreed.startswith("cli:") or is_administrator)
 
 
 def move(case: RecoveryCase, sources: Sequence[str], *conditions: Any, **values: Any) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from idp import audit, clock, users
 from idp.authn import policy, recovery_case, recovery_temporary
-from idp.authn.recovery_case import APPROVED, DENIED, ISSUED, OPEN, PROOFS, RecoveryCase
+from idp.authn.recovery_case import APPROVED, DENIED, ISSUED, OPEN, PRIVILEGED, PROOFS, RecoveryCase
 from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput, Conflict, Forbidden
@@ -23,11 +23,12 @@ from idp.language import Later, lazy_gettext
 from idp.users import User
 from idp.users.checks import checked_text
 
-PRIVILEGED = frozenset({"administrator", "auditor", "help_desk"})  # who has rights over others
-
 NOT_YOURSELF = lazy_gettext("Nobody can recover their own account here. Ask somebody else of the help desk.")
 NOT_THE_SAME = lazy_gettext("Whoever opened a case cannot approve it. Ask somebody else of the help desk.")
 ADMINISTRATOR_NEEDED = lazy_gettext("This person has rights over others. An administrator has to agree to this case.")
+BECAME_PRIVILEGED = lazy_gettext(
+    "This person has rights over others by now. Stop this case and open another: an administrator has to agree to it."
+)
 TOO_LATE = lazy_gettext("This case has moved on in the meantime.")
 ONE_ALREADY = lazy_gettext("There is a case for this person already.")
 
@@ -118,9 +119,12 @@ def stop(case: RecoveryCase, *, by: Desk, reason: str) -> None:
 def issue(case: RecoveryCase, *, by: Desk) -> str:
     """Make the temporary code of a case whose cool-off is over, and return it: nobody can read it again.
 
-    An earlier code of the case is dead with it. Raises Forbidden; Conflict before the cool-off is over, or when the case is closed.
+    An earlier code of the case is dead with it. Raises Forbidden, also for somebody who came to rights over others after the case
+    was agreed to; Conflict before the cool-off is over, or when the case is closed.
     """
+    users.lock(case.user.sub)  # their roles as they are now
     refuse(NOT_YOURSELF if by.actor == case.user.sub else None)
+    refuse(BECAME_PRIVILEGED if recovery_case.lacks_administrator(case) else None)
     raw_code, now = recovery_temporary.fresh(), clock.now()
     values = {
         "state": ISSUED,

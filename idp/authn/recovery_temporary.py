@@ -51,7 +51,7 @@ def redeem(user: User, raw_code: str) -> bool:
     if case is None:
         return False
     user = users.people.lock(user.sub)
-    if not user.is_active or not _spend(case, user, raw_code):
+    if not user.is_active or recovery_case.lacks_administrator(case) or not _spend(case, user, raw_code):
         return False
     if case.remove_factors:
         factors.remove_all(user, actor=case.issued_by, reason="recovery_case")

@@ -156,6 +156,28 @@ def test_attack_117_who_has_rights_over_others_needs_an_administrator(app: Flask
     assert case.stands == "cooling"
 
 
+@pytest.mark.parametrize("moment", ["before the code", "with the code in hand"])
+def test_attack_117_who_came_to_rights_over_others_meanwhile_needs_an_administrator_too(
+    app: Flask, user: User, travel, moment: str
+) -> None:
+    case = opened(user)
+    recovery_desk.approve(case, by=SECOND)
+    travel(COOL_OFF_S + 1)
+    raw_code = recovery_desk.issue(case, by=FIRST) if moment == "with the code in hand" else ""
+    users.set_roles(user.sub, ["administrator"], actor="cli")
+    db.session.commit()
+    for by in (FIRST, CHIEF):
+        with pytest.raises(Forbidden, match="by now"):
+            recovery_desk.issue(case, by=by)
+        db.session.rollback()
+    assert not recovery_temporary.redeem(user, raw_code) and totp.enrolled(user)
+    recovery_desk.stop(case, by=FIRST, reason="has rights over others now")
+    again = opened(user)
+    recovery_desk.approve(again, by=Desk(make_person("head", roles=("administrator",)).sub, is_administrator=True))
+    travel(COOL_OFF_S + 1)
+    assert recovery_temporary.redeem(user, recovery_desk.issue(again, by=FIRST)), "an administrator agreed to this one"
+
+
 @pytest.mark.parametrize("roles", [(), ("help_desk",)])
 def test_two_eyes_where_the_policy_says_so(make_app, sqlite_url: str, roles: tuple[str, ...]) -> None:
     app = make_app(sqlite_url, recovery={"four_eyes": False, "cool_off_s": 0})
@@ -164,9 +186,10 @@ def test_two_eyes_where_the_policy_says_so(make_app, sqlite_url: str, roles: tup
         if roles:
             with pytest.raises(Forbidden):
                 opened(found)
-        case = opened(found, by=CHIEF)
+        chief = Desk(make_person("chief", roles=("administrator",)).sub, is_administrator=True)
+        case = opened(found, by=chief)
         assert case.stands == "ready"
-        assert recovery_temporary.redeem(found, recovery_desk.issue(case, by=CHIEF))
+        assert recovery_temporary.redeem(found, recovery_desk.issue(case, by=chief))
 
 
 # --- cool-off, stop, expiry -----------------------------------------------------------------------------------
