@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from idp import users
 from idp.authn import recovery_temporary
+from idp.cli import base
 from tests.cli.conftest import Idp
 
 TOLD = ("--reason", "Phone stolen", "--proof", "in_person", "--note", "Staff card")
@@ -27,13 +31,36 @@ def ada(answer: Answer) -> Any:
     return answer("user", "create", "ada", "--name", "Ada", "--email", "ada@example.org", "--email-verified")
 
 
+def become(monkeypatch: Any, name: str) -> None:
+    """Run commands as another user of the machine, as the kernel tells."""
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: SimpleNamespace(pw_name=name))
+
+
+def test_attack_117_one_operator_is_not_two_by_another_environment(
+    answer: Answer, idp: Idp, ada: Any, monkeypatch
+) -> None:
+    case = answer("recovery", "open", "ada", *TOLD)
+    assert case["opened_by"] == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER", "SUDO_UID"):
+        monkeypatch.setenv(name, "4711")
+    assert "cannot approve it" in idp("recovery", "approve", case["case"], fails=1).output
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert base.actor() == f"cli:uid-{os.getuid()}"
+
+
 def test_the_whole_way_needs_two_operators(answer: Answer, idp: Idp, ada: Any, inside, events, monkeypatch) -> None:
-    monkeypatch.setattr("getpass.getuser", lambda: "kim")
+    become(monkeypatch, "kim")
     case = answer("recovery", "open", "ada", *TOLD)
     assert case["stands"] == "open" and case["opened_by"] == "cli:kim"
     assert "cannot approve it" in idp("recovery", "approve", case["case"], fails=1).output
     assert idp("recovery", "issue", case["case"], fails=1).output
-    monkeypatch.setattr("getpass.getuser", lambda: "lee")
+    become(monkeypatch, "lee")
     assert answer("recovery", "approve", case["case"])["stands"] == "ready"
     made = answer("recovery", "issue", case["case"])
     assert recovery_temporary.redeem(users.find_by_sub(ada["sub"]), made["temporary_code"])
