@@ -119,7 +119,7 @@ def _change(done: str, work: Callable[[User], object], *, field: str | None = No
 def _rename(user: User, wanted: str) -> None:
     limits.spend("username:change", user.sub, count=TRIES, window_s=TRIES_S).insist()
     before = user.username
-    changed = users.rename(user.sub, wanted, actor=user.sub)
+    changed = users.rename_oneself(user.sub, wanted)
     if changed.username != before:
         addresses.tell(changed, "username_changed", before=before)
 

@@ -173,7 +173,7 @@ def _take(user: User, email: UserEmail, digest: str, raw_password: str, username
         return False
     users.verify_email(sub, email.id, actor=sub)
     if username is not None:
-        users.rename(sub, username, actor=sub)
+        users.rename_oneself(sub, username)
     return True
 
 

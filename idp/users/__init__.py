@@ -31,7 +31,16 @@ from idp.users.people import (
     is_active,
     lock,
 )
-from idp.users.profile import add_email, make_primary, remove_email, rename, set_roles, update, verify_email
+from idp.users.profile import (
+    add_email,
+    make_primary,
+    remove_email,
+    rename,
+    rename_oneself,
+    set_roles,
+    update,
+    verify_email,
+)
 from idp.users.search import Page, active_administrators, search
 
 __all__ = [
@@ -66,6 +75,7 @@ __all__ = [
     "make_primary",
     "remove_email",
     "rename",
+    "rename_oneself",
     "search",
     "set_contact",
     "set_roles",

@@ -70,6 +70,19 @@ def rename(sub: str, username: str, *, actor: str | None) -> User:
     return user
 
 
+def rename_oneself(sub: str, username: str) -> User:
+    """Give oneself another username: of addresses only one's own, proved ones (attack 115).
+
+    Somebody else's would take from its owner what it signs in to. Raises NotFound, BadInput, Conflict.
+    """
+    name = checked_username(username)
+    user = lock(sub)
+    mine = {email.canonical for email in user.emails if email.verified_at}
+    if "@" in name.canonical and name.canonical not in mine | {user.canonical_username}:
+        raise BadInput({"username": [gettext("An e-mail address can be your username only if it is one of yours.")]})
+    return rename(sub, username, actor=sub)
+
+
 def set_roles(sub: str, roles: Iterable[str], *, actor: str | None) -> User:
     """Give a person exactly these roles. Raises NotFound, BadInput; Conflict for the last active administrator."""
     wanted = set(checked_roles(roles))

@@ -418,6 +418,18 @@ class TestChoosing:
         db.session.expire_all()
         assert alice.username == "alice"
 
+    def test_attack_115_an_address_is_a_username_only_if_it_is_ones_own_and_proved(
+        self, app: Flask, here: Browser, alice: User, mailbox
+    ) -> None:
+        here.post(f"{PAGE}/add", email="second@example.com")
+        for wrong in ("chief@hospital.example", "second@example.com"):
+            here.get(PAGE).post("/account/username", username=wrong)
+            assert here.answer.status_code == 400 and "only if it is one of yours" in here.answer.text
+        assert users.find_by_login("chief@hospital.example") is None
+        here.get(PAGE).post("/account/username", username="Alice@example.org")
+        db.session.expire_all()
+        assert alice.username == "Alice@example.org"
+
     def test_attack_86_usernames_are_not_tried_out_in_numbers(self, here: Browser) -> None:
         statuses = [here.get(PAGE).post("/account/username", username="x").answer.status_code for _ in range(12)]
         assert statuses == [400] * 10 + [429] * 2

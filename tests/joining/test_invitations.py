@@ -147,6 +147,16 @@ class TestChoosing:
         assert not password.enrolled(user) and user.email is None and user.username == "new"
         assert here.post(username="noor", new_password=PASSWORD).place.startswith("/enrol")
 
+    def test_attack_115_of_addresses_only_the_invited_one_can_be_the_username(self, app: Flask, mailbox) -> None:
+        user = make_invited()
+        here = opened(app, mailbox).post(username="chief@hospital.example", new_password=PASSWORD)
+        assert here.answer.status_code == 400 and "only if it is one of yours" in here.answer.text
+        db.session.expire_all()
+        assert not password.enrolled(user) and user.username == "new"
+        assert here.post(username="new@example.org", new_password=PASSWORD).place.startswith("/enrol")
+        db.session.expire_all()
+        assert user.username == "new@example.org"
+
     def test_the_password_must_not_be_the_username_that_is_being_chosen(self, app: Flask, mailbox) -> None:
         make_invited()
         here = opened(app, mailbox).post(username="lantern-window-77", new_password="Lantern-Window-77")
