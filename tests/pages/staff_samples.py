@@ -291,5 +291,12 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
     ("recover_stop.html", "stopped"): {"state": "stopped", "opened_at": NOW},
     ("recover_stop.html", "used"): {"state": "used", "opened_at": NOW},
     ("recover_stop.html", "error"): {"state": "unknown"},
-    ("recover_review.html", "first"): {"flow_id": "f1", "added": ADDED},
+    ("recover_review.html", "first"): {"flow_id": "f1", "added": ADDED, "ticked": (), "error": None},
+    ("recover_review.html", "error"): {
+        "flow_id": "f1",
+        "added": ADDED,
+        "ticked": (ADDED[0].key,),
+        "error": "One address that can let you back in has to stay. Untick one, or ask the service desk for help.",
+    },
+    ("recover_review_other.html", "first"): {"flow_id": "f1"},
 }
