@@ -175,7 +175,9 @@ def browser() -> Iterator[BrowserContext]:
         chromium.close()
 
 
-def test_o43_attack_84_the_frame_answers_whoever_asks_rightly_and_nobody_else(make_rp, client, alice, sign_in_as, receiver, browser):
+def test_o43_attack_84_the_frame_answers_whoever_asks_rightly_and_nobody_else(
+    make_rp, client, alice, sign_in_as, receiver, browser
+):
     sign_in_as(alice)
     here = receiver.origin.replace("127.0.0.1", "localhost")  # of our site: frames in others get no cookies
     rp = make_rp(redirect_uris=[f"{here}/cb"])
