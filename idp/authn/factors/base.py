@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -39,7 +39,9 @@ class Accepted:
     """The proof is good; it has been spent where it can be spent. `amr` tells what it proved, where that is not always the same."""
 
     amr: tuple[str, ...] = ()
-    authenticator: str = ""  # the public id of what it was made with
+    authenticator: str = field(
+        default="", compare=False
+    )  # the public id of what it was made with; the proof is as good with another
 
 
 @dataclass(frozen=True)
