@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import signal
 import subprocess
@@ -144,11 +143,12 @@ def test_60_no_listing_shows_private_halves(idp: Idp, inside: Flask) -> None:
 
 def test_tail_follows_until_it_is_interrupted(ada: str, config_file: Path) -> None:
     words = [sys.executable, "-c", "from idp.cli import main; main()", "--config", str(config_file)]
-    listens = functools.partial(
-        signal.signal, signal.SIGINT, signal.default_int_handler
-    )  # we may run where it is ignored
+    listens = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # we may run where it is ignored
+    )
+    listening = [sys.executable, "-c", listens + words[2], *words[3:]]
     with subprocess.Popen(
-        [*words, "audit", "tail", "-f", "--json"], stdout=subprocess.PIPE, text=True, preexec_fn=listens
+        [*listening, "audit", "tail", "-f", "--json"], stdout=subprocess.PIPE, text=True
     ) as following:
         assert following.stdout is not None
         seen = [json.loads(following.stdout.readline())["event"]]
