@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from idp import language
+from tests.each import on_each
 from tests.pages.account_samples import FRAME
 from tests.pages.document import Page, parse
 from tests.pages.samples import CASES, COMMON
@@ -39,16 +40,24 @@ def pages() -> Environment:
 
 @pytest.fixture(scope="session")
 def render(pages: Environment) -> Render:
-    """Return a function that renders one case, with changes to its context where wanted."""
+    """Return a function that renders one case, with changes to its context where wanted; without changes, once."""
+    kept: dict[tuple[str, str], Page] = {}
 
     def rendered(template: str, variant: str, **changes: object) -> Page:
-        text = pages.get_template(template).render(**{**COMMON, **CASES[template, variant], **changes})
-        return parse(text)
+        if (template, variant) in kept and not changes:
+            return kept[template, variant]
+        page = parse(pages.get_template(template).render(**{**COMMON, **CASES[template, variant], **changes}))
+        return page if changes else kept.setdefault((template, variant), page)
 
     return rendered
 
 
-@pytest.fixture(params=sorted(CASES), ids="-".join)
-def page(request: pytest.FixtureRequest, render: Render) -> Page:
-    """Every page in every state, one after another."""
-    return render(*request.param)
+def on_every_page(rule: Callable[[Page], None]) -> Callable[..., None]:
+    """Make a rule a test: it is tried on every page in every state, and its failure names the pages that break it."""
+
+    def tried(template: str, variant: str, render: Render) -> None:
+        rule(render(template, variant))
+
+    tried.__name__, tried.__qualname__, tried.__doc__ = rule.__name__, rule.__qualname__, rule.__doc__
+    tried.__module__ = rule.__module__
+    return on_each("template, variant", sorted(CASES))(tried)

@@ -14,7 +14,7 @@ class Element:
 
     tag: str
     attributes: dict[str, str]
-    inside: tuple[Element, ...] = ()
+    inside: tuple[Element, ...] = field(default=(), repr=False)  # printed, each would print all that hold it, and so on
     text: str = ""
 
     def __getitem__(self, name: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from markupsafe import Markup
 
+from tests.each import on_each
 from tests.pages.conftest import Render
 from tests.pages.document import Page
 from tests.pages.samples import CASES, CODES, COMMON, ENROL, PASSWORD_RULES, SESSION
@@ -47,7 +47,7 @@ POSTS = [
 ]
 
 
-@pytest.mark.parametrize(("template", "variant", "names"), ERRORS)
+@on_each("template, variant, names", ERRORS)
 def test_w4_an_error_is_announced_takes_the_focus_and_is_tied_to_its_fields(
     render: Render, template: str, variant: str, names: list[str]
 ) -> None:
@@ -64,9 +64,7 @@ def test_w4_an_error_is_announced_takes_the_focus_and_is_tied_to_its_fields(
     assert bool(leads) == (variant != "locked"), "who has to wait has nothing to mend"
 
 
-@pytest.mark.parametrize(
-    ("template", "variant"), [case for case in CASES if "error" not in case[1] and case[1] != "locked"]
-)
+@on_each("template, variant", [case for case in CASES if "error" not in case[1] and case[1] != "locked"])
 def test_without_an_error_nothing_claims_one(render: Render, template: str, variant: str) -> None:
     page = render(template, variant)
     assert page.problem is None
@@ -74,12 +72,12 @@ def test_without_an_error_nothing_claims_one(render: Render, template: str, vari
     assert not [e for e in page.elements if e.has("aria-invalid") or e.get("role") == "alert"]
 
 
-@pytest.mark.parametrize(("template", "name", "token"), TOKENS)
+@on_each("template, name, token", TOKENS)
 def test_w2_autocomplete_tokens(render: Render, template: str, name: str, token: str) -> None:
     assert render(template, "first").field(name)["autocomplete"] == token
 
 
-@pytest.mark.parametrize(("template", "action"), POSTS)
+@on_each("template, action", POSTS)
 def test_a_form_posts_to_the_address_of_its_page(render: Render, template: str, action: str) -> None:
     assert render(template, "first").all("form")[0]["action"] == action
 
@@ -95,12 +93,12 @@ def test_a_passkey_has_a_form_of_its_own_that_only_a_script_can_send(render: Ren
     assert not [form for form in without.all("form") if "passkey" in form["action"]]
 
 
-@pytest.mark.parametrize("template", ["login.html", "factor_totp.html", "enrol_totp.html", "select_account.html"])
+@on_each("template", ["login.html", "factor_totp.html", "enrol_totp.html", "select_account.html"])
 def test_a_flow_id_cannot_leave_the_query(render: Render, template: str) -> None:
     assert render(template, "first", flow_id='f&x="1').all("form")[0]["action"].endswith("?flow=f%26x%3D%221")
 
 
-@pytest.mark.parametrize("template", ["factor_totp.html", "enrol_totp.html"])
+@on_each("template", ["factor_totp.html", "enrol_totp.html"])
 def test_w2_a_one_time_code_is_one_numeric_field(render: Render, template: str) -> None:
     page = render(template, "first")
     assert [e["name"] for e in page.fields() if e["name"] != "label"] == ["code"]  # an app also has a name
@@ -143,9 +141,7 @@ def test_the_focus_waits_where_typing_goes_on(render: Render) -> None:
     assert known.field("password").has("autofocus") and not known.field("identifier").has("autofocus")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(1, "in a second"), (30, "in 30 seconds"), (120, "in 2 minutes"), (121, "in 3 minutes")]
-)
+@on_each("seconds, words", [(1, "in a second"), (30, "in 30 seconds"), (120, "in 2 minutes"), (121, "in 3 minutes")])
 def test_a_wait_is_said_in_words(render: Render, seconds: int, words: str) -> None:
     problem = render("login.html", "locked", retry_after_s=seconds).problem
     assert problem and words in problem.text
@@ -157,14 +153,14 @@ def test_an_untested_browser_is_told_so_and_still_served(render: Render) -> None
     assert page.field("password")
 
 
-@pytest.mark.parametrize("template", ["login.html", "password_change.html", "recover_new_password.html"])
+@on_each("template", ["login.html", "password_change.html", "recover_new_password.html"])
 def test_n7_a_password_can_be_shown(render: Render, template: str) -> None:
     button = next(e for e in render(template, "first").all("button") if e.has("data-reveals"))
     assert (button["type"], button["aria-pressed"]) == ("button", "false")
     assert button["aria-label"] == "Show password"
 
 
-@pytest.mark.parametrize("template", ["password_change.html", "recover_new_password.html"])
+@on_each("template", ["password_change.html", "recover_new_password.html"])
 def test_w4_every_broken_rule_is_named_and_marked(render: Render, template: str) -> None:
     page = render(template, "error")
     assert page.problem
@@ -222,7 +218,7 @@ def test_recovery_codes_are_all_shown_and_must_be_confirmed(render: Render) -> N
     assert "/enrol/recovery-codes/file?flow=f1" in [a["href"] for a in page.all("a")], "saved without a script"
 
 
-@pytest.mark.parametrize("template", ["recover_password.html", "recover_username.html"])
+@on_each("template", ["recover_password.html", "recover_username.html"])
 def test_recovery_answers_the_same_for_everybody(render: Render, template: str) -> None:
     page = render(template, "sent")
     status = next(e for e in page.elements if e.get("role") == "status")
@@ -318,9 +314,7 @@ def test_a_name_cannot_bring_markup(render: Render) -> None:
     assert not page.all("b") and Markup.escape("<b>Bank</b>") in page.source
 
 
-@pytest.mark.parametrize(
-    ("left", "words"), [(0, "no recovery code left"), (1, "one recovery code left"), (2, "2 recovery codes left")]
-)
+@on_each("left, words", [(0, "no recovery code left"), (1, "one recovery code left"), (2, "2 recovery codes left")])
 def test_home_warns_before_the_recovery_codes_run_out(render: Render, left: int, words: str) -> None:
     page = render("home.html", "first", codes_left=left)
     assert words in page.one("main").text

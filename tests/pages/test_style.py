@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.each import on_each
 from tests.pages.conftest import STATIC
 
 CSS = re.sub(r"/\*.*?\*/", "", (STATIC / "idp.css").read_text(), flags=re.DOTALL)
@@ -67,15 +68,15 @@ def test_the_measure_itself() -> None:
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("ink", "ground"), TEXT, ids="-on-".join)
+@on_each("scheme", ["light", "dark"])
+@on_each("ink, ground", TEXT)
 def test_text_can_be_read(scheme: str, ink: str, ground: str) -> None:
     colours = _colours(scheme)
     assert contrast(colours[ink], colours[ground]) >= 4.5
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("shape", "ground"), SHAPES, ids="-on-".join)
+@on_each("scheme", ["light", "dark"])
+@on_each("shape, ground", SHAPES)
 def test_controls_and_focus_can_be_seen(scheme: str, shape: str, ground: str) -> None:
     colours = _colours(scheme)
     assert contrast(colours[shape], colours[ground]) >= 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from jinja2 import Environment
 
+from tests.each import on_each
 from tests.pages.conftest import STATIC, TEMPLATES
 
 FILES = sorted(TEMPLATES.glob("*.html"))
@@ -22,7 +22,7 @@ def _without_code(source: str) -> str:
     return re.sub(r"<script\b.*?</script>", " ", source, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@on_each("path", FILES, called=lambda path: path.name)
 def test_no_words_outside_gettext(path: Path) -> None:
     bare = re.sub(
         r"<[^>]*>|aria-[a-z]+=\"[^\"]*\"", " ", _without_code(path.read_text())
@@ -30,13 +30,13 @@ def test_no_words_outside_gettext(path: Path) -> None:
     assert [word for word in bare.split() if word not in NOT_WORDS and re.search(r"[^\W\d_]", word)] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@on_each("path", FILES, called=lambda path: path.name)
 def test_no_attribute_that_is_read_aloud_outside_gettext(path: Path) -> None:
     bare = [value for value in READ_ALOUD.findall(_without_code(path.read_text())) if re.search(r"[^\W\d_]", value)]
     assert bare == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@on_each("path", FILES, called=lambda path: path.name)
 def test_sentences_are_whole_and_placeholders_named(path: Path, pages: Environment) -> None:
     found = list(pages.extract_translations(path.read_text()))  # type: ignore[attr-defined]
     messages = [message[0] if isinstance(message, tuple) else message for _, _, message in found]
@@ -45,7 +45,7 @@ def test_sentences_are_whole_and_placeholders_named(path: Path, pages: Environme
         assert re.sub(r"%\([a-z]+\)s", "", message).count("%") == 0, message
 
 
-@pytest.mark.parametrize("path", sorted(STATIC.glob("js/*.js")), ids=lambda path: path.name)
+@on_each("path", sorted(STATIC.glob("js/*.js")), called=lambda path: path.name)
 def test_scripts_bring_no_words_of_their_own(path: Path) -> None:
     code = re.sub(r"^//.*$|\s//.*$", "", path.read_text(), flags=re.MULTILINE)
     strings = re.findall(r'"([^"]*)"|`([^`]*)`', code)
