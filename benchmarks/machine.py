@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import httpx
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 START_S = 60.0
+_IDLE, _SETTLE_S, _LOOK_S = 0.1, 10.0, 0.2  # of a core; at most; between two looks
 
 
 def cores() -> tuple[set[int], set[int]]:
@@ -24,6 +26,23 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 SERVER_CORES, OTHER_CORES = cores()
+ALL_CORES = SERVER_CORES | OTHER_CORES
+
+
+def told() -> str:
+    """Say in a line what machine this is."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
+    )
+    return (
+        f"{len(ALL_CORES)} cores, {model or platform.machine()}, {memory_mb('MemTotal') / 1024:.0f} GB, "
+        f"Linux {platform.release().split('-')[0]}"
+    )
+
+
+def memory_mb(which: str) -> float:
+    """Return a line of /proc/meminfo, such as MemAvailable; 0 where there is none."""
+    return next((int(line.split()[1]) / 1024 for line in _lines("/proc/meminfo") if line.startswith(f"{which}:")), 0.0)
 
 
 def free_port() -> int:
@@ -35,11 +54,12 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """A server process on its own core, with everything that it starts."""
+    """A server process on its own core, with everything that it starts. `host`: the name that it goes by."""
 
     process: subprocess.Popen[bytes]
     url: str
-    cold_start_s: float
+    host: str
+    cold_start_s: float = 0.0
 
     def pids(self) -> list[int]:
         """Return the process and its descendants."""
@@ -53,9 +73,9 @@ class Server:
         """Return the CPU seconds that all of them have used so far."""
         return sum(_cpu_s(pid) for pid in self.pids())
 
-    def memory_mb(self) -> float:
-        """Return the memory of all of them; shared pages count in part."""
-        return sum(_memory_kb(pid) for pid in self.pids()) / 1024
+    def memory_mb(self) -> list[float]:
+        """Return the memory of each of them, the largest first; shared pages count in part."""
+        return sorted((_memory_kb(pid) / 1024 for pid in self.pids()), reverse=True)
 
     def stop(self) -> None:
         """Ask the group to end, and see to it."""
@@ -73,31 +93,46 @@ class NotStarted(Exception):
 
 
 def start(
-    argv: Sequence[str], *, url: str, ready: str, log: Path, env: dict[str, str], cwd: Path | None = None
-) -> Server:
+    argv: Sequence[str], *, port: int, host: str = "", ready: str, log: Path, env: dict[str, str],
+    cwd: Path | None = None, on: set[int] = SERVER_CORES,
+) -> Server:  # fmt: skip
     """Start a server on its core and wait for its first good answer. Raises NotStarted."""
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         began = time.monotonic()
         process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ) | env,
-            cwd=cwd,
-            start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, SERVER_CORES),
-        )
-    server = Server(process, url, 0.0)
-    while time.monotonic() < began + START_S and process.poll() is None:
-        try:
-            if httpx.get(url + ready, timeout=2, trust_env=False).status_code == 200:
-                server.cold_start_s = time.monotonic() - began
-                return server
-        except httpx.HTTPError:
-            time.sleep(0.02)
+            list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=dict(os.environ) | env, cwd=cwd,
+            start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, on),
+        )  # fmt: skip
+    server = Server(process, f"http://127.0.0.1:{port}", host or f"127.0.0.1:{port}")
+    with httpx.Client(timeout=2, trust_env=False, headers={"Host": server.host}) as http:
+        while time.monotonic() < began + START_S and process.poll() is None:
+            try:
+                if http.get(server.url + ready).status_code == 200:
+                    server.cold_start_s = time.monotonic() - began
+                    return server
+            except httpx.HTTPError:
+                time.sleep(0.01)
     server.stop()
     raise NotStarted(log.read_text("utf-8", "replace")[-800:])
+
+
+def settle(servers: Iterable[Server]) -> None:
+    """Wait until the servers have done what their answers left them to do, so that nobody pays for another's round."""
+    deadline, everybody = time.monotonic() + _SETTLE_S, list(servers)
+    before = sum(server.cpu_s() for server in everybody)
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+        now = sum(server.cpu_s() for server in everybody)
+        if now - before < _IDLE * _LOOK_S:
+            return
+        before = now
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _parent(entry: Path) -> int:
@@ -117,11 +152,7 @@ def _cpu_s(pid: int) -> float:
 
 def _memory_kb(pid: int) -> int:
     for name, key in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
-        try:
-            lines = Path(f"/proc/{pid}/{name}").read_text().splitlines()
-        except OSError:
-            continue
-        found = [int(line.split()[1]) for line in lines if line.startswith(key)]
+        found = [int(line.split()[1]) for line in _lines(f"/proc/{pid}/{name}") if line.startswith(key)]
         if found:
             return found[0]
     return 0

@@ -1,126 +1,118 @@
-"""Medians, spread, ratios, and the page that says so."""
+"""The page and the record of a run, and how a later run compares with it."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from benchmarks.load import Round
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.bench import Found
+from benchmarks.goals import Goal
+from benchmarks.turns import Row, Table
 
-OURS = "idp"
 TIE = 0.25  # of what is within this nobody knows on a shared machine
 
-
-@dataclass
-class PeerReport:
-    """What is known of one server."""
-
-    name: str
-    note: str = ""
-    versions: str = ""
-    missing: str = ""  # why there is no server
-    cold_start_s: float = 0.0
-    memory_mb: float = 0.0
-    rounds: dict[str, list[Round]] = field(default_factory=dict)
-    trouble: dict[str, str] = field(default_factory=dict)  # by workload
-
-    def rate(self, workload: str) -> float | None:
-        """Return the median of good ones a second."""
-        found = self.rounds.get(workload)
-        return median(round_.rate for round_ in found) if found else None
+Ratios = dict[str, dict[str, float]]
 
 
-def ratios(peers: list[PeerReport]) -> dict[str, dict[str, float]]:
-    """Return ours ÷ theirs, by workload and peer."""
-    ours = next(peer for peer in peers if peer.name == OURS)
-    found: dict[str, dict[str, float]] = {}
-    for workload in WORKLOADS:
-        mine = ours.rate(workload.name)
-        for peer in peers:
-            theirs = peer.rate(workload.name)
-            if peer is not ours and mine and theirs:
-                found.setdefault(workload.name, {})[peer.name] = round(mine / theirs, 3)
-    return found
+def ratios(found: Mapping[str, Found]) -> Ratios:
+    """Return every last column, by stage and table, then by row."""
+    told: Ratios = {}
+    for stage in found.values():
+        for table in stage.tables:
+            columns = {name: round(ratio, 3) for name in table.rows if (ratio := table.ratio(name)) is not None}
+            if columns:
+                told[f"{stage.name}/{table.name}"] = columns
+    return told
 
 
-def write(peers: list[PeerReport], *, stores: str, seconds: float, rounds: int, hash_limit: float | None) -> str:
-    """Return the page."""
+def page(found: Mapping[str, Found], goals: list[Goal], about: Mapping[str, str]) -> str:
+    """Return the page, Markdown."""
     parts = [
         "# What a request costs\n",
-        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. Nothing here was typed by hand.\n",
-        f"{rounds} rounds of {seconds:g} s for each server and workload, the servers taking turns; medians, and in brackets the slowest and the "
-        f"fastest round. One server process on one core, wrk and the stores on the other. {_machine()}. {stores}. Compare ratios within "
-        f"this page: absolute figures are the machine's, and less than {TIE:.0%} apart is a tie.\n",
-        "| server | versions | cold start | memory | |\n|---|---|---|---|---|",
-        *(_peer_row(peer) for peer in peers),
-        "",
+        f"Made by `make bench` on {about['made_at']}. Nothing here was typed by hand.\n",
+        f"{about['machine']}. {about['versions']}. {about['stores']}. {about['settings']} The server stands on one core; wrk and the stores on "
+        "the other. Each server has its round in turn, so that what else the machine does falls on all; figures are medians of the rounds, in "
+        "brackets the slowest and the fastest. `CPU` is what one answer costs the server, with what it has to do afterwards (the audit's "
+        f"chain). Compare ratios within this page: absolute figures are the machine's, and less than {TIE:.0%} apart is a tie.\n",
     ]
-    for workload in [
-        one for one in WORKLOADS if any(one.name in peer.rounds or one.name in peer.trouble for peer in peers)
-    ]:
-        parts += _table(workload, peers, hash_limit if workload.name == "sign_in" else None)
+    if goals:
+        met = sum(goal.is_met for goal in goals)
+        parts += [f"## Goals: {met} of {len(goals)} met\n", "| goal | wanted | measured | |", "|---|---|---|---|"]
+        parts += [*(_goal(goal) for goal in goals), ""]
+    for part in found.values():
+        parts += stage(part)
     return "\n".join(parts)
 
 
-def _machine() -> str:
-    model = next(
-        (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
-    )
-    return f"{os.cpu_count()} cores, {model}, Linux {platform.release().split('-')[0]}"
+def record(found: Mapping[str, Found], goals: list[Goal], about: Mapping[str, str]) -> str:
+    """Return the same for programs, JSON."""
+    told: dict[str, Any] = {"about": dict(about), "ratios": ratios(found)}
+    told["goals"] = [asdict(goal) | {"verdict": goal.verdict} for goal in goals]
+    told["stages"] = {name: asdict(stage) for name, stage in found.items()}
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
-def _cpuinfo() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _peer_row(peer: PeerReport) -> str:
-    if peer.missing:
-        return f"| {peer.name} | not installed: {peer.missing} | | | |"
-    return f"| {peer.name} | {peer.versions} | {peer.cold_start_s:.2f} s | {peer.memory_mb:.0f} MB | {peer.note} |"
-
-
-def _table(workload: Workload, peers: list[PeerReport], hash_limit: float | None) -> list[str]:
-    ours = next(peer for peer in peers if peer.name == OURS).rate(workload.name)
-    head = f"| server | {workload.unit} | p50 | p99 | CPU of the server for one | bad | idp is |"
-    rows = [_row(peer, workload, ours) for peer in peers if not peer.missing]
-    told = []
-    if hash_limit and ours:
-        told = [
-            f"\nThe password hash alone allows {hash_limit:.2f} a second on this core; sign-ins reach {ours / hash_limit:.0%} of that."
-        ]
-    return [f"## {workload.title}\n", head, "|---|---|---|---|---|---|---|", *rows, *told, ""]
-
-
-def _row(peer: PeerReport, workload: Workload, ours: float | None) -> str:
-    rounds = peer.rounds.get(workload.name)
-    if not rounds:
-        return f"| {peer.name} | {peer.trouble.get(workload.name, 'has no such thing')} | | | | | |"
-    rates = [one.rate for one in rounds]
-    mid = [median(getattr(one, name) for one in rounds) for name in ("p50_ms", "p99_ms", "cpu_ms")]
-    bad = sum(one.bad for one in rounds)
-    ratio = f"{ours / median(rates):.2f} ×" if ours and peer.name != OURS and median(rates) else ""
-    spread = f"{median(rates):,.1f} ({min(rates):,.1f}–{max(rates):,.1f})"
-    return f"| {peer.name} | {spread} | {mid[0]:.2f} ms | {mid[1]:.2f} ms | {mid[2]:.3f} ms | {bad} | {ratio} |"
-
-
-def compare(now: dict[str, dict[str, float]], recorded: Path) -> list[str]:
-    """Return what is slower than the recorded full run, a line each; a clock never fails a build."""
+def compare(now: Ratios, recorded: Path) -> list[str]:
+    """Return how the ratios stand to the recorded ones, a line each, the changed ones marked; a clock never fails a build."""
     if not recorded.exists():
         return ["No full run is recorded yet; `make bench` makes one."]
-    before = json.loads(recorded.read_text("utf-8"))
+    before: Ratios = json.loads(recorded.read_text("utf-8"))["ratios"]
     lines = [
-        f"{workload} against {peer}: {ratio:.2f} ×, recorded {old:.2f} ×"
-        for workload, found in now.items()
-        for peer, ratio in found.items()
-        if (old := before.get(workload, {}).get(peer)) and ratio < old * (1 - TIE)
+        f"{_mark(ratio, old)} {table:40} {row:26} {ratio:8.2f}  recorded {old:8.2f}"
+        for table, found in now.items()
+        for row, ratio in found.items()
+        if (old := before.get(table, {}).get(row))
     ]
-    return lines or ["No ratio fell by more than a tie since the recorded run."]
+    changed = sum(not line.startswith("  ") for line in lines)
+    return [*lines, f"{changed} of {len(lines)} ratios are more than {TIE:.0%} away from the recorded run."]
+
+
+def _mark(ratio: float, old: float) -> str:
+    return "↓" if ratio < old * (1 - TIE) else "↑" if ratio > old * (1 + TIE) else " "
+
+
+def _goal(goal: Goal) -> str:
+    sign, form = "≤" if goal.at_most else "≥", ".0%" if not goal.unit else ",.2f"
+    measured = "—" if goal.value is None else f"{goal.value:{form}}{goal.unit}"
+    return f"| {goal.text} | {sign} {goal.limit:{form}}{goal.unit} | {measured} | {goal.verdict} |"
+
+
+def stage(found: Found) -> list[str]:
+    """Return the part of the page about one found."""
+    told = [f"## {found.title}\n"]
+    if found.failed:
+        return [*told, f"Not measured: {found.failed}\n"]
+    if found.note:
+        told.append(f"{found.note}\n")
+    facts = [f"* {fact.text}" for fact in found.facts if fact.text]
+    told += [*facts, ""] if facts else []
+    for table in found.tables:
+        told += _table(table)
+    return told
+
+
+def _table(table: Table) -> list[str]:
+    head = f"| | {table.unit} | p50 | p99 | CPU | bad |" + (f" {table.compares} |" if table.compares else "")
+    rows = [_row(table, name, row) for name, row in table.rows.items()]
+    return [f"### {table.title}\n", head, "|---" * (head.count("|") - 1) + "|", *rows, ""]
+
+
+def _row(table: Table, name: str, row: Row) -> str:
+    last = f" {_ratio(table, name)} |" if table.compares else ""
+    if row.trouble:
+        return f"| {name} | {row.trouble} | | | | |" + (" |" if table.compares else "")
+    rates = [one.rate for one in row.rounds]
+    spread = f"{row.median() or 0:,.1f} ({min(rates):,.1f}–{max(rates):,.1f})"
+    p50, p99, cpu = (row.median(what) or 0.0 for what in ("p50_ms", "p99_ms", "cpu_ms"))
+    costs = f"{cpu:.3f} ms" if cpu else ""
+    return f"| {name} | {spread} | {p50:.2f} ms | {p99:.2f} ms | {costs} | {row.sum('bad')} |{last}"
+
+
+def _ratio(table: Table, name: str) -> str:
+    ratio = table.ratio(name)
+    if ratio is None:
+        return ""
+    return f"{ratio:.0%}" if table.row_over_base and table.compares != "speed-up" else f"{ratio:.2f} ×"

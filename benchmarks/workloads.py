@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -14,7 +15,7 @@ class Workload:
     unit: str = "requests/s"
     connections: int = 16
     stateful: bool = False
-    long: bool = False  # takes twice the time, because there are fewer of them
+    long: bool = False  # takes a second more, because there are fewer of them
 
 
 WORKLOADS = (
@@ -27,31 +28,34 @@ WORKLOADS = (
     Workload("refresh", "Refresh with rotation, new ID token", connections=8, stateful=True, long=True),
     Workload("code_flow", "Code flow on a session: /authorize and /token", "flows/s", 8, stateful=True, long=True),
     Workload("userinfo", "UserInfo"),
-    Workload(
-        "sign_in", "Password sign-in from the first page to the session", "sign-ins/s", 4, stateful=True, long=True
-    ),
 )
+SIGN_IN = Workload(
+    "sign_in", "Password sign-in from the first page to the session", "sign-ins/s", 4, stateful=True, long=True
+)
+MIX = Workload("mix", "80 % refresh, 10 % code flow, 5 % introspection, 5 % sign-in", "stories/s", 6, True, True)
+BY_NAME = {one.name: one for one in (*WORKLOADS, SIGN_IN, MIX)}
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """The same request again and again; with `bodies`, each of them once."""
+    """The same request again and again; with `bodies` or `authorizations`, each of them in its turn."""
 
     method: str
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     bodies: tuple[str, ...] = ()
+    authorizations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """Each connection refreshes its own token, and then the one that it was given."""
+    """Tokens dealt out to `share` connections; each refreshes its own in turn, and keeps what it was given for them."""
 
     path: str
     headers: dict[str, str]
     tokens: tuple[str, ...]
-    form: str = ""
+    share: int
 
 
 @dataclass(frozen=True)
@@ -75,4 +79,12 @@ class SignIn:
     failed: str
 
 
-Target = Fixed | Refresh | CodeFlow | SignIn
+@dataclass(frozen=True)
+class Mix:
+    """Several of these on each connection, in the shares of the cards of a deck."""
+
+    parts: Mapping[str, Fixed | Refresh | CodeFlow | SignIn]
+    deck: tuple[str, ...]
+
+
+Target = Fixed | Refresh | CodeFlow | SignIn | Mix

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey, RSAKey
 
-from benchmarks import machine
 from benchmarks.browser import PASSWORD, REDIRECT_URI, USERNAME
-from benchmarks.machine import Server
 from benchmarks.peers import python
-from benchmarks.peers.base import Machine, Peer, run
+from benchmarks.peers.base import Command, Machine, Peer, run
 
 WANTED = ("canaille[front,oidc,postgresql]==0.3.6", "granian==2.8.7")
 
@@ -29,31 +27,25 @@ class Canaille(Peer):
         """Into an environment of its own."""
         return python.install(self.folder, WANTED)
 
-    def start(self) -> Server:
-        """Fill the database and serve."""
+    def prepare(self) -> None:
+        """Fill the database."""
         shutil.copy(Path(__file__).parent / "canaille_site" / "bench_canaille.py", self.folder)
-        port = machine.free_port()
-        env = self._environment(port)
-        run(
-            python.program(self.folder, "python"),
-            "bench_canaille.py",
-            "fill",
-            cwd=self.folder,
-            env=python.inherited(env),
-        )
+        self._env = self._environment()
+        program, env = python.program(self.folder, "python"), python.inherited(self._env)
+        run(program, "bench_canaille.py", "fill", cwd=self.folder, env=env)
         self.machines["client_credentials_opaque"] = Machine(
             "bench-machine", "s" * 43, "grant_type=client_credentials&scope=profile"
         )
-        argv = python.granian(self.folder, "bench_canaille:application", port)
-        url, log = f"http://127.0.0.1:{port}", self.folder / "server.log"
-        self.server = machine.start(argv, url=url, ready=self.discovery, log=log, env=env, cwd=self.folder)
-        return self.server
 
-    def _environment(self, port: int) -> dict[str, str]:
+    def command(self) -> Command:
+        """One worker of granian."""
+        return Command(python.granian(self.folder, "bench_canaille:application", self.port), self._env, self.folder)
+
+    def _environment(self) -> dict[str, str]:
         database = self.stores.database("bench_canaille").set(drivername="postgresql+psycopg2")
         keys = (ECKey.generate_key("P-256", {"alg": "ES256"}), RSAKey.generate_key(2048, {"alg": "RS256"}))
         return {
-            "BENCH_PORT": str(port),
+            "BENCH_PORT": str(self.port),
             "BENCH_DATABASE": database.render_as_string(hide_password=False),
             "BENCH_JWKS": json.dumps(
                 [key.as_dict(private=True) | {"kid": key.thumbprint(), "use": "sig"} for key in keys]

@@ -8,11 +8,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks import machine
 from benchmarks.browser import PASSWORD, REDIRECT_URI, USERNAME
-from benchmarks.machine import Server
 from benchmarks.peers import python
-from benchmarks.peers.base import Machine, Peer, run
+from benchmarks.peers.base import Command, Machine, Peer, run
 
 WANTED = ("django-oauth-toolkit==3.4.1", "django==5.2.19", "psycopg[binary]==3.3.9", "granian==2.8.7")
 
@@ -30,18 +28,19 @@ class Toolkit(Peer):
         """Into an environment of its own."""
         return python.install(self.folder, WANTED)
 
-    def start(self) -> Server:
-        """Fill the database and serve."""
+    def prepare(self) -> None:
+        """Fill the database."""
         shutil.copy(Path(__file__).parent / "toolkit" / "bench_site.py", self.folder)
-        env, port = self._environment(), machine.free_port()
-        run(python.program(self.folder, "python"), "bench_site.py", "fill", cwd=self.folder, env=python.inherited(env))
+        self._env = self._environment()
+        program, env = python.program(self.folder, "python"), python.inherited(self._env)
+        run(program, "bench_site.py", "fill", cwd=self.folder, env=env)
         self.machines["client_credentials_opaque"] = Machine(
             "bench-machine", "s" * 43, "grant_type=client_credentials&scope=read"
         )
-        argv = python.granian(self.folder, "bench_site:application", port)
-        url, log = f"http://127.0.0.1:{port}", self.folder / "server.log"
-        self.server = machine.start(argv, url=url, ready=self.discovery, log=log, env=env, cwd=self.folder)
-        return self.server
+
+    def command(self) -> Command:
+        """One worker of granian."""
+        return Command(python.granian(self.folder, "bench_site:application", self.port), self._env, self.folder)
 
     def _environment(self) -> dict[str, str]:
         url = self.stores.database("bench_toolkit")

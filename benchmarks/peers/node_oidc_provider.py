@@ -7,10 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
 from benchmarks.browser import REDIRECT_URI
-from benchmarks.machine import Server
-from benchmarks.peers.base import KEY, Machine, NotInstalled, Peer, run
+from benchmarks.peers.base import KEY, Command, Machine, NotInstalled, Peer, run
 
 VERSIONS = {"oidc-provider": "9.13.3", "ioredis": "6.0.0"}
 API = "https://jwt.example.org/api"
@@ -43,9 +41,8 @@ class Node(Peer):
             return False
         return bool(found["version"] == VERSIONS["oidc-provider"])
 
-    def start(self) -> Server:
-        """Serve."""
-        port = machine.free_port()
+    def prepare(self) -> None:
+        """It keeps its clients in memory; only we have to know them."""
         self.machines = {
             "client_credentials_jwt": Machine(
                 "bench-jwt", "s" * 43, f"grant_type=client_credentials&resource={API}&scope=jwt.read"
@@ -55,17 +52,16 @@ class Node(Peer):
             ),
         }
         self.keyed = Machine("bench-assertion", "", self.machines["client_credentials_jwt"].form)
+
+    def command(self) -> Command:
+        """One process of node."""
         env = {
-            "BENCH_PORT": str(port),
+            "BENCH_PORT": str(self.port),
             "BENCH_REDIS_SOCKET": self.stores.socket,
             "BENCH_CLIENTS": json.dumps(self._clients()),
             "NODE_ENV": "production",
         }
-        url, log = f"http://127.0.0.1:{port}", self.folder / "server.log"
-        self.server = machine.start(
-            ["node", "server.mjs"], url=url, ready=self.discovery, log=log, env=env, cwd=self.folder
-        )
-        return self.server
+        return Command(["node", "server.mjs"], env, self.folder)
 
     def _clients(self) -> list[dict[str, Any]]:
         machines: list[dict[str, Any]] = [

@@ -15,10 +15,12 @@ from urllib.parse import urlencode
 from benchmarks import machine
 from benchmarks.browser import PASSWORD, REDIRECT_URI, USERNAME
 from benchmarks.machine import Server
-from benchmarks.peers.base import KEY, Machine, Peer
-from benchmarks.workloads import SignIn, Target, Workload
+from benchmarks.peers.base import KEY, Command, Machine, Peer
+from benchmarks.workloads import BY_NAME, MIX, SIGN_IN, Mix, Refresh, SignIn, Target, Workload
 
 JWT_API, OPAQUE_API = "https://jwt.example.org/api", "https://opaque.example.org/api"
+MIX_SHARES = {"refresh": 16, "code_flow": 2, "introspection": 1, "sign_in": 1}
+MANY = 64
 _PLENTY = 10**9
 
 
@@ -28,6 +30,7 @@ class Ours(Peer):
     name = "idp"
     authorize_path, token_path, introspection_path = "/authorize", "/token", "/introspect"
     userinfo_path, jwks_path = "/userinfo", "/jwks"
+    bcrypt_cost = 12  # the default
 
     def install(self) -> str:
         """It is the program that this harness belongs to."""
@@ -36,30 +39,48 @@ class Ours(Peer):
             f"{n} {version(n)}" for n in names
         )
 
-    def start(self) -> Server:
-        """Make a database, clients and a person; then serve."""
-        port = machine.free_port()
-        config_file = self._configuration(port)
-        self._fill(config_file)
-        url, env = f"http://127.0.0.1:{port}", {"IDP_CONFIG": str(config_file)}
+    def prepare(self) -> None:
+        """Make a database, clients and a person."""
+        self.config_file = self._configuration()
+        self._fill(self.config_file)
+
+    def command(self) -> Command:
+        """`idp serve`, as anybody starts it."""
         program = shutil.which("idp", path=str(Path(sys.executable).parent)) or "idp"
-        self.server = machine.start(
-            [program, "serve"], url=url, ready=self.discovery, log=self.folder / "server.log", env=env
-        )
-        return self.server
+        return Command([program, "serve"], {"IDP_CONFIG": str(self.config_file)})
 
-    def target(self, workload: Workload, *, seconds: float) -> Target | None:
-        """What the others have, and signing in."""
-        if workload.name == "sign_in":
-            fields = urlencode({"identifier": USERNAME, "password": PASSWORD})
-            return SignIn("/login", fields, done="/", failed="/login")
-        return super().target(workload, seconds=seconds)
+    def another(self, *, workers: int, on: set[int]) -> Server:
+        """Start one more node of this installation, with so many workers on these cores."""
+        how, port = self.command(), machine.free_port()
+        env = how.env | {"IDP_SERVER_PORT": str(port), "IDP_SERVER_WORKERS": str(workers)}
+        log, host = self.folder / f"server-{port}.log", f"127.0.0.1:{self.port}"
+        return machine.start(how.argv, port=port, host=host, ready=self.discovery, log=log, env=env, on=on)
 
-    def _configuration(self, port: int) -> Path:
+    def _lasting(self, workload: Workload) -> Target:
+        """What the others have, and what only we are asked for."""
+        sign_in = SignIn("/login", urlencode({"identifier": USERNAME, "password": PASSWORD}), done="/", failed="/login")
+        return sign_in if workload is SIGN_IN else super()._lasting(workload)
+
+    def target(self, workload: Workload, *, seconds: float) -> Target:
+        """The mix has a story of each kind for each connection."""
+        if workload is not MIX:
+            return super().target(workload, seconds=seconds)
+        parts: dict[str, Any] = {"refresh": self._refresh(workload.connections)}
+        parts |= {name: self.target(BY_NAME[name], seconds=seconds) for name in MIX_SHARES if name not in parts}
+        return Mix(parts, tuple(name for name, cards in MIX_SHARES.items() for _ in range(cards)))
+
+    def many_tokens(self) -> Refresh:
+        """Return refresh tokens for a generator that does not wait for answers."""
+        return self._refresh(MANY)
+
+    def _configuration(self) -> Path:
         def key(name: str) -> str:
             return f"{name}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
-        database = self.stores.database("bench_idp").render_as_string(hide_password=False)
+        port, database = (
+            self.port,
+            self.stores.database(f"bench_{self.folder.name}").render_as_string(hide_password=False),
+        )
         limits = dict.fromkeys(
             ("account_free_attempts", "address_per_minute", "network_per_minute", "global_per_minute"), _PLENTY
         )
@@ -69,6 +90,7 @@ class Ours(Peer):
             "redis": {"url": self.stores.redis_url, "prefix": f"bench{port}:"},
             "secrets": {"sealing_keys": [key("s1")], "peppers": [key("p1")]},
             "factors": {"require_second": False},
+            "passwords": {"bcrypt_cost": self.bcrypt_cost},
             "limits": limits,  # they count as always and never say no
             "audit": {"checkpoint_file": str(self.folder / "checkpoints.jsonl")},
         }

@@ -1,59 +1,177 @@
-"""The harness of `make bench`: what it sends is what was meant, what it reports is what was counted. Figures are made on a quiet machine."""
+"""The harness of `make bench`: what it reports is what was counted, and nothing that was not. Figures are made on a quiet machine."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
+from dataclasses import replace
 
 import httpx
 import pytest
 
-from benchmarks import browser, load, machine, report
+from benchmarks import __main__ as command
+from benchmarks import fill, goals, load, openloop, report
+from benchmarks.bench import Fact, Found
 from benchmarks.load import Round
 from benchmarks.peers import PEERS
-from benchmarks.report import PeerReport
-from benchmarks.workloads import WORKLOADS, Fixed, Refresh
+from benchmarks.stages import STAGES
+from benchmarks.turns import NoSuchThing, Row, Table, take
+from benchmarks.workloads import BY_NAME, CodeFlow, Fixed
+
+ABOUT = dict.fromkeys(("made_at", "machine", "versions", "stores", "settings"), "known")
 
 
-def peers() -> list[PeerReport]:
-    ours = PeerReport("idp", rounds={"jwks": [Round(rate, 1.0, 2.0, 0.1, 0) for rate in (900.0, 1000.0, 5000.0)]})
-    node = PeerReport("node-oidc-provider", rounds={"jwks": [Round(250.0, 4.0, 9.0, 0.4, 3)]})
-    gone = PeerReport("canaille", missing="no such package")
-    return [ours, node, gone]
+def row(*rates: float, **more: float) -> Row:
+    return Row([Round(rate, **{"p50_ms": 1.0, "p99_ms": 2.0, "cpu_ms": 0.1, **more}) for rate in rates])
 
 
-def test_ratios_are_those_of_medians():
-    assert report.ratios(peers()) == {"jwks": {"node-oidc-provider": 4.0}}
-
-
-def test_the_page_says_what_was_counted_and_what_was_not():
-    page = report.write(peers(), stores="stores", seconds=2, rounds=3, hash_limit=3.5)
-    assert "| idp | 1,000.0 (900.0–5,000.0) | 1.00 ms | 2.00 ms | 0.100 ms | 0 |  |" in page
-    assert "| node-oidc-provider | 250.0 (250.0–250.0) | 4.00 ms | 9.00 ms | 0.400 ms | 3 | 4.00 × |" in page
-    assert "| canaille | not installed: no such package |" in page
-    assert [line for line in page.splitlines() if line.startswith("## ")] == ["## Public keys"], (
-        "nothing else was asked"
+@pytest.fixture
+def peers() -> Found:
+    rows = {
+        "idp": row(900.0, 1000.0, 5000.0),
+        "node-oidc-provider": row(250.0, bad=3),
+        "canaille": Row(trouble="not installed: no such package"),
+    }
+    return Found(
+        "peers", "Beside the peers", "A note.", [Table("jwks", "Public keys", "requests/s", rows, "idp", "idp is")]
     )
 
 
-def test_who_has_no_such_thing_or_was_not_measured_is_in_the_table_all_the_same():
-    ours, node, _ = peers()
-    node.rounds, node.trouble["jwks"] = {}, "not measured: no answer"
-    page = report.write([ours, node, PeerReport("canaille")], stores="stores", seconds=2, rounds=3, hash_limit=None)
-    assert "| node-oidc-provider | not measured: no answer |" in page and "| canaille | has no such thing |" in page
+def test_ratios_are_those_of_medians_and_name_their_stage(peers):
+    assert report.ratios({"peers": peers}) == {"peers/jwks": {"node-oidc-provider": 4.0}}
+
+
+def test_a_ratio_says_which_way_it_goes():
+    rows = {"small": row(200.0), "large": row(100.0)}
+    assert Table("a", "A", "requests/s", rows, base="small").ratio("large") == 2.0
+    assert Table("a", "A", "requests/s", rows, base="small", row_over_base=True).ratio("large") == 0.5
+    assert (
+        Table("a", "A", "requests/s", {"small": Row()} | {"large": rows["large"]}, base="small").ratio("large") is None
+    )
+
+
+def test_the_page_says_what_was_counted_and_what_was_not(peers):
+    page = report.page({"peers": peers, "mix": Found("mix", "The mix", failed="RuntimeError: no")}, [], ABOUT)
+    assert "| idp | 1,000.0 (900.0–5,000.0) | 1.00 ms | 2.00 ms | 0.100 ms | 0 |  |" in page
+    assert "| node-oidc-provider | 250.0 (250.0–250.0) | 1.00 ms | 2.00 ms | 0.100 ms | 3 | 4.00 × |" in page
+    assert "| canaille | not installed: no such package | | | | | |" in page
+    assert "## The mix\n\nNot measured: RuntimeError: no" in page
+    head = next(line for line in page.splitlines() if line.startswith("| | requests/s"))
+    assert all(line.count("|") == head.count("|") for line in page.splitlines() if line.startswith("| ")), "one width"
+
+
+def test_the_record_is_the_page_for_programs(peers):
+    told = json.loads(report.record({"peers": peers}, goals.judge({"peers": peers}), ABOUT))
+    assert told["stages"]["peers"]["tables"][0]["rows"]["idp"]["rounds"][0]["rate"] == 900.0
+    assert told["ratios"] == {"peers/jwks": {"node-oidc-provider": 4.0}}
+    verdicts = {goal["text"]: goal["verdict"] for goal in told["goals"]}
+    assert verdicts["Public keys: idp ÷ node-oidc-provider"] == "met"
+    assert verdicts["discovery: idp ÷ node-oidc-provider"] == "not measured"
+    assert verdicts["Public keys: idp ÷ canaille"] == "not measured", "who is not there is not beaten"
 
 
 def test_a_run_is_compared_with_the_recorded_one(tmp_path):
-    recorded = tmp_path / "ratios.json"
+    recorded = tmp_path / "results.json"
     assert "No full run" in report.compare({}, recorded)[0]
-    recorded.write_text(json.dumps({"jwks": {"node": 4.0}, "userinfo": {"node": 1.0}}))
-    assert report.compare({"jwks": {"node": 2.9}}, recorded) == ["jwks against node: 2.90 ×, recorded 4.00 ×"]
-    assert "No ratio fell" in report.compare({"jwks": {"node": 3.1}, "discovery": {"node": 0.1}}, recorded)[0]
+    recorded.write_text(
+        json.dumps({"ratios": {"peers/jwks": {"node": 4.0, "canaille": 9.0}, "sizes/jwks": {"large": 1.0}}})
+    )
+    now = {"peers/jwks": {"node": 2.9, "canaille": 9.5}, "sizes/jwks": {"large": 1.3}, "peers/userinfo": {"node": 1.0}}
+    lines = report.compare(now, recorded)
+    assert [line[0] for line in lines[:-1]] == ["↓", " ", "↑"]
+    assert lines[-1].startswith("2 of 3 ratios")
+
+
+@pytest.mark.parametrize(
+    ("goal", "verdict"),
+    [
+        (goals.Goal("a", 4.0, 4.0), "met"),
+        (goals.Goal("a", 3.9, 4.0), "missed"),
+        (goals.Goal("a", 1.1, 1.1, at_most=True), "met"),
+        (goals.Goal("a", 1.2, 1.1, at_most=True), "missed"),
+        (goals.Goal("a", None, 1.0, at_most=True), "not measured"),
+    ],
+)
+def test_a_goal_is_met_by_a_figure_alone(goal, verdict):
+    assert goal.verdict == verdict and goal.is_met == (verdict == "met")
+
+
+def test_goals_are_judged_by_the_stage_that_measures_them():
+    share = Table(
+        "sign_in", "S", "s", {"the hash alone": row(4.0), "idp": row(3.9)}, "the hash alone", row_over_base=True
+    )
+    flood = Table(
+        "flood", "T", "s", {"undisturbed": row(100.0), "during the flood": row(60.0)}, "undisturbed", row_over_base=True
+    )
+    steady = Table("introspection", "I", "s", {"70% load": row(10.0, p99_ms=11.0)})
+    found = {
+        "sign_in": Found("sign_in", "", tables=[share]),
+        "flood": Found("flood", "", tables=[flood]),
+        "steady": Found("steady", "", tables=[steady]),
+        "starting": Found(
+            "starting", "", facts=[Fact("idp.worker", 90.0, "MB", ""), Fact("idp.cold_start", 1.5, "s", "")]
+        ),
+        "sizes": Found(
+            "sizes", "", tables=[Table("jwks", "K", "s", {"small": row(100.0), "large": row(95.0)}, "small")]
+        ),
+    }
+    assert [goal.verdict for goal in goals.judge(found)] == ["met", "missed", "met", "missed", "missed", "met"]
+
+
+def test_everybody_has_a_turn_in_every_round_and_who_fails_is_left_out():
+    asked: list[str] = []
+
+    def turn(name: str, trouble: Exception | None = None, rate: float = 1.0):
+        def take_it(seconds: float) -> Round:
+            asked.append(name)
+            if trouble:
+                raise trouble
+            return Round(rate, bad=2)
+
+        return take_it
+
+    rows = take(
+        {"a": turn("a"), "b": turn("b", NoSuchThing()), "c": turn("c", httpx.ReadTimeout("late")), "d": turn("d", rate=0.0), "e": turn("e")},
+        rounds=2, seconds=0.0,
+    )  # fmt: skip
+    assert asked == ["a", "b", "c", "d", "e", "a", "e", "a", "e"]
+    assert len(rows["a"].rounds) == len(rows["e"].rounds) == 2, "the first was to warm up"
+    assert rows["b"].trouble == "has no such thing" and rows["c"].trouble == "not measured: ReadTimeout late"
+    assert rows["d"].trouble == "not measured: no good answer (2)", "a round without one good answer is no figure"
+
+
+PRINTED = (
+    'noise\nRESULT {"requests": 100, "duration_us": 2000000, "p50_us": 1500, "p99_us": 9000, "status_errors": 4, "socket_errors": 1, '
+    '"good": 30, "refused": 7, "bad": 2, "first_bad": "500 oh"}\n'
+)
+
+
+def test_what_wrk_printed_is_read_by_what_it_was_asked():
+    fixed = load.read(PRINTED, Fixed("GET", "/"), cpu_s=0.96)
+    assert (fixed.rate, fixed.bad, fixed.p50_ms, fixed.p99_ms, fixed.cpu_ms) == (48.0, 5, 1.5, 9.0, 10.0)
+    story = load.read(PRINTED, CodeFlow("/a", "c", "/t", {}, ""), cpu_s=0.3)
+    assert (story.rate, story.bad, story.refused, story.cpu_ms, story.first_bad) == (15.0, 3, 7, 10.0, "500 oh")
+
+
+def test_rounds_of_several_servers_add_up_and_the_worst_time_counts():
+    one, other = Round(10.0, 1.0, 5.0, 2.0, 1), Round(30.0, 2.0, 4.0, 4.0, 0, 2, "x")
+    assert load.together([one, other]) == Round(40.0, 2.0, 5.0, 3.5, 1, 2, "x")
+
+
+def test_the_open_generator_sums_up_what_it_saw():
+    took = [number / 1000 for number in range(1, 101)]
+    assert openloop.summed(took[::-1], 3, 10.0) == Round(10.0, 51.0, 100.0, bad=3)
+    assert openloop.summed([], 3, 10.0).rate == 0.0
+
+
+def test_a_large_store_has_its_shares():
+    wanted = fill.plan(people=1_000_000, live=10_000_000)
+    assert (wanted.clients, wanted.sessions, wanted.opaque, wanted.families) == (
+        10_000,
+        5_000_000,
+        2_500_000,
+        2_500_000,
+    )
+    assert wanted.live == 10_000_000
 
 
 def test_every_peer_is_named_and_knows_its_endpoints():
@@ -63,101 +181,28 @@ def test_every_peer_is_named_and_knows_its_endpoints():
         assert all(path.startswith("/") for path in paths)
 
 
-@pytest.fixture
-def site():
-    """A server that refreshes tokens, signs people in, and writes down what it heard."""
-    heard: list[tuple[str, str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self, status: int, body: bytes, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
-            heard.append(("GET", self.path, ""))
-            if self.path.startswith("/form"):
-                page = b'<form method="post" action="/in"><input name="csrf" value="&amp;c"><input name="username">'
-                return self._answer(
-                    200, page + b'<input name="password" type="password"><button name="go" value="yes">'
-                )
-            return self._answer(302, b"", Location="/form?x=1")
-
-        def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            heard.append(("POST", self.path, sent))
-            if self.path == "/in":
-                return self._answer(303, b"", Location=f"{browser.REDIRECT_URI}?code=a%20b")
-            return self._answer(200, json.dumps({"refresh_token": f"t-{len(heard)}.é/+"}).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 100
-
-        def handle_error(self, *_: object) -> None:
-            """The generator hangs up when its time is over."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", heard=heard, cpu_s=lambda: 0.0)
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def test_every_goal_beside_a_peer_is_about_a_workload():
+    assert set(goals.BESIDE_NODE) <= set(BY_NAME)
 
 
-def test_the_browser_signs_in_with_forms(site):
-    with httpx.Client(trust_env=False) as http:
-        assert browser.arrive(http, f"{site.url}/authorize") == {"code": "a b"}
-    filled = dict(pair.split("=") for pair in site.heard[-1][2].split("&"))
-    assert filled == {
-        "csrf": "%26c",
-        "username": "bench%40example.org",
-        "password": "Quartz-Ferry-58-Lantern",
-        "go": "yes",
-    }
+def test_what_fails_is_told_and_the_rest_goes_on(monkeypatch):
+    def broken(bench: object) -> Found:
+        raise RuntimeError("out of\n luck")
+
+    monkeypatch.setitem(STAGES, "mix", broken)
+    assert command._run("mix", None) == Found("mix", "mix", failed="RuntimeError: out of luck")  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def wrk():
-    if not shutil.which("wrk"):
-        pytest.skip("wrk is not here (Debian package wrk)")
-
-
-def test_wrk_sends_what_was_written_down(site, wrk, tmp_path):
-    body = 'a="b"\\\n\x00ü'
-    target = Fixed("POST", "/token", {"X-Test": "1"}, body)
-    brought = load.run(WORKLOADS[0], target, site, seconds=1, folder=tmp_path)
-    assert brought.rate > 0 and brought.bad == 0 and brought.p99_ms >= brought.p50_ms > 0
-    assert {sent for _, _, sent in site.heard} == {body}
-
-
-def test_wrk_refreshes_the_token_that_it_was_given_last(site, wrk, tmp_path):
-    refresh = next(workload for workload in WORKLOADS if workload.name == "refresh")
-    tokens = tuple(f"first-{number}" for number in range(refresh.connections))
-    brought = load.run(refresh, Refresh("/token", {}, tokens), site, seconds=1, folder=tmp_path)
-    sent = [form.rpartition("=")[2] for _, _, form in site.heard]
-    assert set(tokens) < set(sent) and len(set(sent)) == len(sent), "nothing is sent twice"
-    assert brought.bad == 0 and brought.rate > 0
-
-
-def test_what_a_server_costs_is_read_from_its_whole_family():
-    shell = subprocess.Popen(["/bin/sh", "-c", "sleep 5 & wait"], start_new_session=True)
-    server = machine.Server(shell, "", 0.0)
-    try:
-        for _ in range(200):
-            if len(server.pids()) == 2:
-                break
-            time.sleep(0.02)
-        assert server.pids()[0] == shell.pid and len(server.pids()) == 2
-        assert server.memory_mb() > 0 and server.cpu_s() >= 0
-    finally:
-        server.stop()
-    assert shell.poll() is not None
+def test_a_part_of_a_run_is_not_recorded(tmp_path, monkeypatch, peers, capsys):
+    for name in ("RESULTS", "RECORD"):
+        monkeypatch.setattr(command, name, tmp_path / "tree" / getattr(command, name).name)
+    options = command._options(["--only", "peers", "--folder", str(tmp_path)])
+    assert not options.is_full and options.only == ("peers",)
+    command._keep({"peers": peers}, ABOUT, options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.md"]
+    assert "No full run is recorded yet" in capsys.readouterr().out
+    (tmp_path / "tree").mkdir()
+    assert command._options([]).is_full and not command._options(["--quick"]).is_full
+    options.is_full = True
+    command._keep({"peers": replace(peers, note="Whole.")}, ABOUT, options)
+    assert "Whole." in (tmp_path / "tree" / "results.md").read_text("utf-8")
