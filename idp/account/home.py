@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from flask import Response
 
 from idp import audit, authn, clients, oauth, sessions, web
@@ -12,8 +10,7 @@ from idp.account.words import how
 from idp.audit import Entry, Query
 from idp.authn import Demand, guard
 from idp.authn.factors import recovery_code
-from idp.clients import Client
-from idp.config import settings
+from idp.joining import landing
 from idp.language import gettext
 from idp.users import User
 
@@ -60,15 +57,8 @@ def _apps(user: User) -> list[dict[str, str]]:
     known = clients.search(limit=100).clients
     ours = [one for one in known if one.first_party]
     theirs = [one for one in known if not one.first_party and one.client_id in allowed and one.initiate_login_uri]
-    linked = [(one.client_name, _door(one)) for one in (*ours, *theirs)]
+    linked = [(one.client_name, landing.door(one)) for one in (*ours, *theirs)]
     return [{"name": name, "url": url} for name, url in linked if url]
-
-
-def _door(client: Client) -> str:
-    if not client.initiate_login_uri:
-        return client.client_uri
-    joint = "&" if "?" in client.initiate_login_uri else "?"
-    return f"{client.initiate_login_uri}{joint}{urlencode({'iss': settings().server.issuer})}"
 
 
 def _told(entry: Entry) -> dict[str, object]:

@@ -7,6 +7,7 @@ assurance.py       factors done → acr and amr; is a session enough? (pure)
 flow.py            LoginFlow in Redis: what a browser has proved so far
 proofs.py          since when what a person proved counts: revoked with all sessions, a factor, a recovery
 still.py           whether a sign-in under way may go on: asked at every load, and under the person's lock
+left_open.py       where a sign-in was leading whose page lay open for too long
 steps.py           what is owed next (pure), the one dispatcher, the end of a sign-in
 identify.py        the first step: name and password
 factors/           second factors, each whole in its file; FACTORS is the list

@@ -17,6 +17,7 @@ PHISHING_RESISTANT = "urn:idp:acr:phr"
 LEVELS = (ONE_FACTOR, TWO_FACTORS, PHISHING_RESISTANT)  # weakest first
 SUPPORTED = LEVELS  # what the factors of today can reach; discovery advertises these (N-13)
 
+ANSWERS_S = 600  # a proof answers a question that was put before it for so long; a request may wait for hours, an old proof may not
 _KEYS = {"hwk", "swk"}  # of passkeys, bound to one device or synced; nothing else here uses these values
 _POSSESSION = {"otp", *_KEYS, "sc", "pop"}
 
@@ -120,4 +121,6 @@ def _verified_key(done: set[str]) -> bool:
 
 
 def _since(moment: datetime, demand: Demand) -> bool:
-    return demand.asked_at is not None and moment >= demand.asked_at
+    """Say whether this happened after the question, and not so long ago that it is no answer any more."""
+    lately = (clock.now() - moment).total_seconds() <= ANSWERS_S
+    return demand.asked_at is not None and moment >= demand.asked_at and lately

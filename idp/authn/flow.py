@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from idp import clock, crypto, kv, limits, web
-from idp.authn import assurance, workstation
+from idp.authn import assurance, left_open, workstation
 from idp.authn.assurance import Demand
 from idp.sessions import SsoSession
 
@@ -78,6 +78,7 @@ def begin(demand: Demand, *, notice: str | None = None) -> LoginFlow:
         notice=notice,
     )
     _write(flow)
+    left_open.keep(flow.id, flow.demand)
     return flow
 
 
@@ -131,6 +132,7 @@ def advance(flow: LoginFlow) -> LoginFlow:
     moved = replace(flow, id=crypto.random_token(), notice=None)
     _write(moved)
     save(blank(flow))
+    left_open.move(flow.id, moved.id)
     return moved
 
 
@@ -147,6 +149,7 @@ def blank(flow: LoginFlow, *, notice: str | None = None) -> LoginFlow:
 
 def take(flow: LoginFlow) -> bool:
     """Finish a flow: of many who try, one is told True."""
+    left_open.forget(flow.id)
     return save(replace(blank(flow), finished=True))
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from idp import crypto, kv, web
+from idp.authn import workstation
 from idp.authn.assurance import Demand
 from idp.authn.flow import LoginFlow
 
-LIFE_S = 1800  # the time that a link lives, and some more to choose a password
+LIFE_S = 7200  # as long as the request of an application waits: a mail may be slow, and its reader too
+SHARED_S = 1800  # where many people share a browser: the time that a link lives, and some more to choose a password
 MAX_NAME = 254
 _AAD = "recovery-way"
 
@@ -51,7 +53,7 @@ def _keep(demand: Demand, identifier: str) -> None:
         "form_targets": demand.form_targets,
         "identifier": base64.b64encode(crypto.seal(identifier[:MAX_NAME].encode(), aad=_AAD)).decode(),
     }
-    kv.client().set(_key(), json.dumps(kept), ex=LIFE_S)
+    kv.client().set(_key(), json.dumps(kept), ex=SHARED_S if workstation.is_shared() else LIFE_S)
 
 
 def find() -> Way | None:

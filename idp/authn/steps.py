@@ -13,6 +13,7 @@ from idp.authn import (
     device,
     factors,
     flow,
+    left_open,
     new_device,
     policy,
     proofs,
@@ -138,7 +139,8 @@ def _enrolment_errands(found: LoginFlow, standing: Standing) -> tuple[str, ...]:
 def begin(demand: Demand, *, notice: str | None = None) -> Response:
     """Answer a demand: 303 to the sign-in page of a new flow, which goes on from the browser's session where it may."""
     session = sessions.current()
-    found = flow.begin(demand, notice=notice)
+    late = str(left_open.EXPIRED) if web.single(left_open.LATE) else None
+    found = flow.begin(demand, notice=notice or late)
     user = users.find_by_sub(session.sub) if session else None
     if session and user and user.is_active:
         found = _continued(found, session, user)

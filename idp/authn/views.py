@@ -12,6 +12,7 @@ from idp.authn import (
     assurance,
     browsers,
     flow,
+    left_open,
     password_policy,
     policy,
     proofs,
@@ -41,7 +42,6 @@ WRONG = lazy_gettext(
 WRONG_CODE = lazy_gettext("This code is not right, or it was used before.")
 WRONG_PASSKEY = lazy_gettext("That passkey did not work here. Try again, or use another way to sign in.")
 WAIT = lazy_gettext("There were too many attempts.")
-EXPIRED = lazy_gettext("The sign-in page was open for too long, or belongs to another browser. Please sign in again.")
 NO_PASSKEYS = lazy_gettext(
     "This service asks for a passkey, which the rules of your organisation do not allow for your account. "
     "The service desk can tell you which way is meant for you."
@@ -54,14 +54,17 @@ def found_flow() -> LoginFlow | None:
 
 
 def start_over() -> Response:
-    """Lead whoever comes with a flow that is gone to a new one: no dead ends (peers 3.22).
+    """Lead whoever comes with a flow that is gone to where it was leading, or to a new one: no dead ends (peers 3.22).
 
     A browser that comes back without the cookie it was just given keeps none: it is told so, instead of being led in circles.
     """
     if steps.FIRST in request.args and web.context().browser_id is None:
         web.browser_id()  # the next try may be allowed to keep it
         return web.page("no_cookies.html", 400)
-    return steps.begin(Demand(return_to="/"), notice=str(EXPIRED) if "flow" in request.args else None)
+    way = left_open.way_of(web.single("flow"))
+    if way is not None:
+        return web.see_other(way)
+    return steps.begin(Demand(return_to="/"), notice=str(left_open.EXPIRED) if "flow" in request.args else None)
 
 
 def show(

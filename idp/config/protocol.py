@@ -15,7 +15,11 @@ class OAuth:
     """Lifetimes and algorithms of the protocol."""
 
     code_s: int = setting(60, "Life of an authorization code.", at_least=5)
-    request_s: int = setting(600, "How long a parked authorization request and a sign-in may take.", at_least=60)
+    request_s: int = setting(
+        7200,
+        "How long the request of an application waits for its person: slow mails, a lost password, a new phone.",
+        at_least=60,
+    )
     access_token_s: int = setting(600, "Life of an access token, unless its resource says otherwise.", at_least=30)
     userinfo_token_format: Literal["jwt", "opaque"] = setting(
         "jwt", "Access tokens that open nothing but UserInfo: jwt, or opaque (dead at once when revoked)."

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from idp.joining import invitation_views, invitations, request_views, requests
+from idp.joining import invitation_views, invitations, landing, request_views, requests
 
-__all__ = ["install", "invitations", "prune", "requests"]
+__all__ = ["install", "invitations", "landing", "prune", "requests"]
 
 
 def install(app: Flask) -> None:

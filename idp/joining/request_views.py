@@ -112,7 +112,7 @@ def _address_page(
         retry_after_s=retry_after_s,
         client=client or "",
         app=landing.name_of(client),
-        txn=txn if re.fullmatch(r"[A-Za-z0-9_-]{16,64}", txn) else "",
+        txn=txn if re.fullmatch(r"[A-Za-z0-9._~-]{16,160}", txn) else "",
         domains=settings().registration.email_domains,
         approval=settings().registration.approval,
     )

@@ -41,6 +41,7 @@ CREATE = "create"
 MAX_ECHO = 4096  # characters of `state` and `nonce`, which travel back
 MAX_LOCALES = 16
 MAX_HINT = 320  # characters of `login_hint`: a name or an address
+UNREGISTERED = marked("%(app)s asked to return to an address that is not registered (redirect_uri).")
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,7 @@ def _redirect_uri(params: Params, client: Client) -> str:
         )
     found = client.find_redirect_uri(sent)
     if found is None:
-        raise Unproven(
-            marked("%(app)s asked to return to an address that is not registered (redirect_uri)."),
-            app=client.client_name,
-        )
+        raise Unproven(UNREGISTERED, app=client.client_name)
     return found
 
 

@@ -78,7 +78,7 @@ def begin_from_elsewhere(params: Params) -> Response:
 
 def resume(txn: str) -> Response:
     """Go on with a parked request. Raises parked.Gone."""
-    waiting = parked.find(txn)
+    waiting = _waiting(txn)
     if waiting.refusal is not None:
         return _refuse(waiting.refusal, waiting)
     return proceed(_asking(waiting))
@@ -95,7 +95,7 @@ def proceed(asking: Asking) -> Response:
         demand = _sign_in_owed(asking, client, session)
         if demand is not None or session is None:
             return _demand_sign_in(asking, client, demand or _demand(asking, client))
-        if _consent_owed(asking, client, session):
+        if _consent_owed(asking, client, session, about_to_issue=True):
             return _ask_consent(asking)
         return _issue(asking, client, session)
     except OAuth2Error as error:
@@ -104,7 +104,7 @@ def proceed(asking: Asking) -> Response:
 
 def question(txn: str) -> tuple[AuthorizationRequest, Client, SsoSession] | None:
     """Return what the consent page shows; None when nothing is to be decided (any more), and the browser should resume."""
-    waiting = parked.find(txn)
+    waiting = _waiting(txn)
     session = sessions.current()
     if waiting.request is None or session is None:
         return None
@@ -117,7 +117,7 @@ def question(txn: str) -> tuple[AuthorizationRequest, Client, SsoSession] | None
 
 def decide(txn: str, *, allowed: bool) -> Response:
     """Take the person's decision about a parked request; the form says yes or no and nothing else (attack 15)."""
-    waiting = parked.find(txn)
+    waiting = _waiting(txn)
     session = sessions.current()
     if waiting.request is None or session is None or waiting.shown_to != session.sub:
         return web.see_other(f"{RESUME}?txn={txn}")  # somebody else signed in meanwhile: ask them
@@ -190,10 +190,12 @@ def _acr(request: AuthorizationRequest) -> str | None:
     return next(iter(softer or reachable), None)
 
 
-def _consent_owed(asking: Asking, client: Client, session: SsoSession) -> bool:
+def _consent_owed(asking: Asking, client: Client, session: SsoSession, *, about_to_issue: bool = False) -> bool:
     agreed = asking.parked is not None and asking.parked.agreed == session.sub
-    known = () if agreed or client.first_party else consent.remembered(session.sub, client.client_id)
-    return consent.owed(asking.request, client, known, agreed=agreed)
+    if agreed or client.first_party:
+        return False
+    look = consent.hold if about_to_issue else consent.remembered
+    return consent.owed(asking.request, client, look(session.sub, client.client_id), agreed=False)
 
 
 # --- where it goes next -------------------------------------------------------------------------------------------
@@ -352,6 +354,16 @@ def _answer_no(refused: Refused, waiting: Parked | None, session: SsoSession | N
 
 
 # --- parked -------------------------------------------------------------------------------------------------------
+
+
+def _waiting(txn: str) -> Parked:
+    """Return what this browser has parked. Raises parked.Gone; Unproven where its client has given up the address to answer to since."""
+    waiting = parked.find(txn)
+    reply = waiting.reply
+    client = clients.get(reply.client_id)
+    if client.find_redirect_uri(reply.redirect_uri) is None:
+        raise Unproven(authorization_request.UNREGISTERED, app=client.client_name)
+    return waiting
 
 
 def _parked(asking: Asking) -> Parked:

@@ -82,6 +82,16 @@ def remembered(sub: str, client_id: str) -> frozenset[str]:
     return frozenset(found or ())
 
 
+def hold(sub: str, client_id: str) -> frozenset[str]:
+    """Return the scopes that a person has allowed a client, and keep the answer true until the commit (attack 55).
+
+    Whoever takes the yes back meanwhile waits for the family that is being begun on it, and then ends that too; where they were first,
+    there is no yes any more.
+    """
+    kept = update(_TABLE).where(_mine(sub, client_id)).values(granted_at=_TABLE.c.granted_at).returning(_TABLE.c.scopes)
+    return frozenset(db.session.connection().execute(kept).scalar_one_or_none() or ())
+
+
 def grant(sub: str, request: AuthorizationRequest, *, sid: str) -> None:
     """Remember a yes, beside what was allowed before."""
     scopes = sorted(remembered(sub, request.client_id) | set(scopes_of(request)))
@@ -107,7 +117,10 @@ def deny(sub: str, request: AuthorizationRequest, *, sid: str) -> None:
 
 
 def revoke(sub: str, client_id: str, *, actor: str) -> bool:
-    """Take a yes back and end all that was issued on it (attack 55). False if there was nothing to take back."""
+    """Take a yes back and end all that was issued on it (attack 55). False if there was nothing to take back.
+
+    In this order: the yes is gone, or free of whoever holds it, before the families are looked for, so that none comes after.
+    """
     gone = db.session.connection().execute(delete(_TABLE).where(_mine(sub, client_id))).rowcount == 1
     ended = tokens.revoke_of_person(sub, because="consent_revoked", client_id=client_id)
     if gone or ended:

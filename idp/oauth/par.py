@@ -12,7 +12,7 @@ import orjson
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 
-from idp import audit, clock, crypto, kv, limits, web
+from idp import audit, clients, clock, crypto, kv, limits, web
 from idp.clients import Client
 from idp.language import marked
 from idp.oauth import authorization_request, client_auth, once, params, request_object, server
@@ -34,6 +34,10 @@ class InvalidRequestUri(Unproven):
     public = marked(
         "This sign-in has expired or was finished already. Go back to the service that you wanted to use and start again."
     )
+
+    def __init__(self, client: Client | None = None) -> None:
+        super().__init__()
+        self.client = client if client is not None and client.first_party else None  # anybody can write such an address
 
 
 def respond() -> Answer:
@@ -61,13 +65,14 @@ def unfold(sent: Params) -> Params:
     request_uri = sent.get("request_uri") or ""
     if not request_uri.startswith(PREFIX):
         return sent
+    gone = InvalidRequestUri(clients.find(sent.get("client_id") or ""))
     kept = kv.client().get(_key(request_uri))
     pushed = orjson.loads(str(kept)) if kept else None
     if pushed is None or clock.epoch() >= pushed["expires_at"] or pushed["client_id"] != sent.get("client_id"):
-        raise InvalidRequestUri()
+        raise gone
     name = _name(request_uri)
     if once.is_burnt(name):
-        raise InvalidRequestUri()
+        raise gone
     return Params(pushed["one"], tuple(pushed["resources"]), pushed=True, signed=pushed["signed"], once=name)
 
 

@@ -6,12 +6,13 @@ discovery (F-11, docs/decisions.md).
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Blueprint, Response, current_app, request
 
-from idp import web
+from idp import joining, web
 from idp.language import gettext, marked
 from idp.oauth import (
     authorization_details,
@@ -23,6 +24,7 @@ from idp.oauth import (
     metadata,
     par,
     params,
+    parked,
     registration,
     resources,
     revocation,
@@ -232,6 +234,17 @@ SHORT_WAY = {
     "/.well-known/openid-configuration": Endpoint({"GET": discovery}, open_to_scripts=True, is_document=True),
     "/.well-known/oauth-authorization-server": Endpoint({"GET": discovery}, open_to_scripts=True, is_document=True),
 }  # answered in front of Flask (web/front.py), by the same functions
+
+
+@protocol.errorhandler(parked.Gone)
+@protocol.errorhandler(par.InvalidRequestUri)
+def _gone(error: parked.Gone | par.InvalidRequestUri) -> Any:
+    """Lead whoever comes too late, or once more, to the application that they wanted: no dead ends (peers 3.22)."""
+    client = error.client
+    if client is None or web.wants_json():
+        return web.explain(error)
+    values = {"client_name": client.client_name, "door": joining.landing.door(client), "message": error.public}
+    return web.page("request_gone.html", error.status, **values)
 
 
 @protocol.before_app_request

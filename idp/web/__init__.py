@@ -25,7 +25,7 @@ from idp.web.answers import (
 )
 from idp.web.call import Answer, Call, call
 from idp.web.edge import ALIASED, MAX_BODY, cors, hold_answer
-from idp.web.failures import error_answer
+from idp.web.failures import error_answer, explain
 from idp.web.forms import (
     check_csrf,
     csrf_field,
@@ -74,6 +74,7 @@ __all__ = [
     "document",
     "duplicates",
     "error_answer",
+    "explain",
     "form_refused",
     "hold_answer",
     "install",

@@ -413,7 +413,7 @@ def test_going_back_to_the_password_starts_over_towards_the_same_goal(app: Flask
 
 def test_a_flow_that_is_too_old_starts_over_and_says_so(app: Flask, travel) -> None:
     make_person(secret=SECRET)
-    here = browser(app).get("/t/demand")
+    here = browser(app).get("/account/profile")
     travel(flow.ABSOLUTE_S + 1)
     here.give_password()
     assert here.place == "/login" and "open for too long" in here.answer.text

@@ -385,7 +385,7 @@ def test_attack_17_a_txn_of_another_browser_leads_nowhere(rp, app, alice, sign_i
 
 def test_a_parked_request_expires(rp, app, client, alice, sign_in_as, travel):
     txn = _sent_to_login(app, rp.authorize())
-    travel(601)
+    travel(7201)
     sign_in_as(alice)
     stays_here(client.get(f"/authorize/resume?txn={txn}"))
 

@@ -120,7 +120,9 @@ def test_f29_a_sign_in_may_take_longer_than_the_name_lives(rp, alice, sign_in_as
 
 def _parked() -> str:
     """The name of the only parked request, which the sign-in keeps in its flow."""
-    found = (re.search(r"txn=([\w-]+)", str(kv.client().get(name))) for name in kv.client().scan_iter(kv.key("flow*")))
+    found = (
+        re.search(r"txn=([\w.~-]+)", str(kv.client().get(name))) for name in kv.client().scan_iter(kv.key("flow*"))
+    )
     (txn,) = {match[1] for match in found if match}
     return txn
 

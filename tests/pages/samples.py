@@ -371,6 +371,8 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "message": "A part that keeps sign-ins safe does not answer, so we let nobody in for the moment.",
         "remedy": "Wait a minute, then open the service again. Nothing you did is lost.",
     },
+    ("request_gone.html", "error"): {"client_name": "Claims service", "door": "https://claims.example.org/"},
+    ("request_gone.html", "no-door"): {"client_name": "Claims service", "door": None},
     ("form_post.html", "first"): {
         "action": "https://claims.example.org/cb",
         "fields": {"code": "c1", "state": '"><script>alert(1)</script>', "submit": "x"},
