@@ -28,6 +28,7 @@ from idp.users.people import (
     find_by_npi,
     find_by_sub,
     get_by_sub,
+    hold_active,
     is_active,
     lock,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "find_by_npi",
     "find_by_sub",
     "get_by_sub",
+    "hold_active",
     "import_csv",
     "is_active",
     "lock",

@@ -157,6 +157,13 @@ def lock(sub: str) -> User:
     return _found(db.session.scalars(wanted, execution_options={"populate_existing": True}).one_or_none())
 
 
+def hold_active(sub: str) -> bool:
+    """Say whether a person is active, and keep the answer true until the commit. Any number may hold it; whoever changes it waits."""
+    _begin_to_write()
+    wanted = select(User.status).where(User.sub == sub).with_for_update(read=True)
+    return db.session.scalar(wanted) == ACTIVE
+
+
 def keep_an_administrator(sub: str) -> None:
     """Refuse to lose the last active administrator, also when two administrators remove each other at once (attack 130).
 

@@ -18,6 +18,8 @@ from idp.oauth import authorization_details, issuing, resources, tokens, trusted
 from idp.oauth.resources import Asked, Audience
 from idp.oauth.trusted_issuers import Vouched
 
+_NOBODY = "The sub of the assertion is nobody who has an active account here."
+
 
 class JwtBearerGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
     """The client proves itself first: an assertion alone, found somewhere, is worth nothing."""
@@ -39,15 +41,20 @@ class JwtBearerGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             raise _refused(wrong) from None
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
-        """Find the person, use the assertion up, and issue for one resource."""
+        """Find the person, use the assertion up, and issue for one resource.
+
+        The person is held: whoever disables them waits for the family, and ends it; or came first, and there is none (attack 119).
+        """
         client, vouched = self.request.client, self.vouched
         audience, person = self._audience(), vouched.find_person()
         if person is None:
-            raise InvalidGrantError("The sub of the assertion is nobody who has an active account here.")
+            raise InvalidGrantError(_NOBODY)
         try:
             vouched.burn()
         except BadSignature as wrong:
             raise _refused(wrong) from None
+        if not users.hold_active(person.sub):
+            raise InvalidGrantError(_NOBODY)
         granted = Asked(audience.scopes, (audience.identifier,))
         family = tokens.open_vouched(
             person.sub, client_id=client.client_id, granted=granted, lifetime_s=audience.lifetime_s
