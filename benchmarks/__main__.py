@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -15,11 +16,12 @@ from pathlib import Path
 from benchmarks import goals, machine, report, stores
 from benchmarks.bench import Bench, Found
 from benchmarks.peers import PEERS
+from benchmarks.peers.ours import Ours
 from benchmarks.stages import STAGES
 
 HERE = Path(__file__).parent
 RESULTS, RECORD = HERE / "results.md", HERE / "results.json"
-QUICK_STAGES = ("starting", "peers", "sign_in", "mix", "flood", "scale", "sizes")
+QUICK_STAGES = ("starting", "peers", "sign_in", "flood", "sizes")
 QUICK_PEERS = ("idp", "node-oidc-provider")
 
 
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run it; returns the exit status, which no figure changes."""
     options = _options(argv)
     os.sched_setaffinity(0, machine.OTHER_CORES)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers and stores end with us
     options.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         known = stack.enter_context(stores.running())
@@ -77,7 +80,7 @@ def _about(bench: Bench, versions_of_stores: str) -> dict[str, str]:
     return {
         "made_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": machine.told(),
-        "versions": bench.ours().install(),
+        "versions": Ours(bench.folder / "idp", bench.stores).install(),
         "stores": versions_of_stores,
         "settings": settings,
     }

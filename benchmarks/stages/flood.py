@@ -24,8 +24,9 @@ def run(bench: Bench) -> Found:
     turns: dict[str, Turn] = {
         "undisturbed": partial(ours.turn, TOKENS),
         FLOOD: partial(_beside, ours, BROWSERS / (limit * TIMES), floods),
-        HAMMER: partial(_beside, ours, 0.0, []),
     }
+    if not bench.quick:
+        turns[HAMMER] = partial(_beside, ours, 0.0, [])
     rows = take(turns, rounds=bench.few(), seconds=bench.seconds + 2)
     table = Table("flood", TOKENS.title, TOKENS.unit, rows, base="undisturbed", compares="keeps", row_over_base=True)
     note = (
