@@ -19,11 +19,11 @@ from idp.audit.export import Export, export, verify_export
 from idp.audit.seal import seal
 from idp.audit.search import Entry, Page, Query, follow, has_happened, search, tail
 from idp.audit.text import SecretRefused
-from idp.audit.trail import record, record_apart
+from idp.audit.trail import beside, record, record_apart
 from idp.audit.verify import Report, verify, verify_tail
 
 __all__ = [
-    "FAILURE", "SUCCESS", "Entry", "Event", "Export", "Page", "Query", "Report", "SecretRefused", "export", "follow",
+    "FAILURE", "SUCCESS", "Entry", "Event", "Export", "Page", "Query", "Report", "SecretRefused", "beside", "export", "follow",
     "has_happened", "public_keys", "record", "record_apart", "seal", "search", "tail", "verify", "verify_export",
     "verify_tail",
 ]  # fmt: skip

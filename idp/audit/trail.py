@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +58,7 @@ class AuditEvent(db.Model):  # type: ignore[misc,name-defined]
     hash: Mapped[str | None] = mapped_column(String(64))
 
 
+_BESIDE: ContextVar[Mapping[str, str]] = ContextVar("beside", default={})  # noqa: B039 — read only
 _INSERT = insert(AuditEvent.__table__).inline()  # inline: nobody wants the id back
 
 
@@ -134,8 +137,18 @@ def _row(
         "request_id": _short(seen.request_id, 64),
         "acr": _short(acr),
         "amr": spaced(clean(" ".join(amr), 255)),
-        "details": details_json(details),
+        "details": details_json({**_BESIDE.get(), **details}),
     }
+
+
+@contextmanager
+def beside(**details: str) -> Iterator[None]:
+    """Write these facts beside every event of the block: what is known of whoever works there."""
+    before = _BESIDE.set(details)
+    try:
+        yield
+    finally:
+        _BESIDE.reset(before)
 
 
 def _outcome(event: Event, outcome: str | None) -> str:

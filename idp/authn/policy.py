@@ -32,6 +32,12 @@ class Policy:
     password: password_policy.Policy
 
     @property
+    def least_acr(self) -> str:
+        """The weakest `acr` that a sign-in can end with: two factors where both are owed, unless a trusted browser stands in for one."""
+        owed = assurance.TWO_FACTORS if self.require_second and not self.trusted_device_s else assurance.ONE_FACTOR
+        return assurance.stronger(self.min_acr, owed) or owed
+
+    @property
     def preset(self) -> str:
         """Name of the password preset."""
         return self.password.preset

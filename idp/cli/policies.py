@@ -122,7 +122,7 @@ def _told(roles: tuple[str, ...], found: Policy) -> dict[str, object]:
         "preset": found.preset,
         "second_factor": "required" if found.require_second else "optional",
         "factors": list(found.factors),
-        "least_acr": found.min_acr,
+        "least_acr": found.least_acr,
         "idle_s": found.idle_s,
         "absolute_s": found.absolute_s,
         "rules": password_policy.describe(found.password),

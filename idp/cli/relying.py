@@ -13,8 +13,10 @@ from idp.cli import registration
 from idp.cli.base import State, actor, confirm, takes_state, yes_option
 from idp.cli.failures import Failure, Group
 from idp.cli.output import facts, plain, table
+from idp.config import settings
 
 _KEEP = "Write the secret down now: nobody can read it again, only `idp client rotate-secret` makes another."
+_FIRST = ("client_id", "client_secret", "discovery")  # what an application needs, before everything that was registered
 _COLUMNS = ("client_id", "client_name", "application_type", "grant_types", "first_party")
 _DELIVERIES = ("created_at", "client_id", "sid", "cause", "outcome", "attempts", "next_attempt_at", "last_error")
 
@@ -85,6 +87,7 @@ def create(state: State, from_json: TextIO | None, jwks: TextIO | None, client_i
         client, raw_secret = clients.create(metadata, client_id=client_id, secret=secret, actor=actor())
         answer = _as_dict(client)
         unknown = _unknown_scopes(client.scope)
+        answer["discovery"] = f"{settings().server.issuer}/.well-known/openid-configuration"
     if raw_secret:
         answer["client_secret"] = raw_secret
     state.show(answer, lambda: _introduce(answer))
@@ -120,9 +123,22 @@ def _text(value: Any, name: str) -> str | None:
 
 
 def _introduce(answer: Mapping[str, Any]) -> None:
-    facts({name: value for name, value in answer.items() if value not in (None, "", [])})
+    """Say first what goes into the application's settings, then the rest, then what comes next."""
+    facts({name: answer[name] for name in _FIRST if name in answer})
     if "client_secret" in answer:
         click.secho(_KEEP, fg="yellow", err=True)
+    rest = {name: value for name, value in answer.items() if name not in _FIRST and value not in (None, "", [])}
+    if rest:
+        click.echo()
+        facts(rest)
+    if "discovery" in answer:
+        click.echo(f"\n{_next(answer)}")
+
+
+def _next(answer: Mapping[str, Any]) -> str:
+    needs = "the client id, the secret and" if "client_secret" in answer else "the client id and"
+    where = f"; its address for answers is {answer['redirect_uris'][0]}, exactly" if answer.get("redirect_uris") else ""
+    return f"Next: put {needs} the discovery address into the application{where}. docs/relying-apps.md has settings that were tried."
 
 
 @group.command("list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from idp.db import db
 from idp.logs import spell_out
 
 _MAX_LINES = 500
+WIDTH = 120  # columns of a line at least; a wider terminal has wider ones
 
 
 @click.group("audit", cls=Group)
@@ -83,7 +85,10 @@ def _subject(user: str) -> str:
 @_filtered
 @takes_state
 def tail(state: State, follow: bool, last: int, **filters: Any) -> None:
-    """Show the last events, oldest first. With -f and --json: one JSON object a line."""
+    """Show the last events, oldest first, each in one line as wide as the terminal; --json has all of them.
+
+    With -f and --json: one JSON object a line.
+    """
     with state.reading():
         query = _query(**filters)
         db.session.rollback()
@@ -129,18 +134,19 @@ def _line(entry: audit.Entry, name_of: Callable[[str], str]) -> str:
     colour = "red" if entry.outcome == "failure" else "green"
     about = [
         f"user={name_of(entry.subject)}" if entry.subject else "",
-        f"client={entry.client_id}" if entry.client_id else "",
-        f"by={entry.actor}" if entry.actor and entry.actor != entry.subject else "",
-        f"from={entry.address}" if entry.address else "",
         f"reason={entry.reason}" if entry.reason else "",
+        f"by={name_of(entry.actor)}" if entry.actor and entry.actor != entry.subject else "",
+        f"client={entry.client_id}" if entry.client_id else "",
+        f"from={entry.address}" if entry.address else "",
         f"acr={entry.acr}" if entry.acr else "",
         *(f"{name}={cell(value)}" for name, value in entry.details.items() if value not in (None, "", [], {})),
     ]
     number = str(entry.seq) if entry.seq is not None else "-"
     head = f"{number:>6}  {entry.time:%Y-%m-%d %H:%M:%S}Z  "
-    return (
-        f"{head}{click.style(entry.event.ljust(24), fg=colour)}  {spell_out(' '.join(part for part in about if part))}"
-    )
+    room = max(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) - len(head) - len(entry.event.ljust(24)) - 2
+    told = spell_out(" ".join(part for part in about if part))
+    told = told if len(told) <= room else told[: room - 1] + "…"
+    return f"{head}{click.style(entry.event.ljust(24), fg=colour)}  {told}"
 
 
 @group.command("verify")

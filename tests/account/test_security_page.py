@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from idp import audit, config, sessions
+from idp import audit, clock, config, sessions
 from idp.authn import assurance, factors, trusted
 from idp.authn.factors import recovery_code, totp
 from idp.authn.flow import FRESH_S, PROOF_S
@@ -270,6 +271,17 @@ def test_recovery_codes_are_not_removed_by_their_id(here: Browser, user: User) -
 
 
 # --- recovery codes and trusted browsers ----------------------------------------------------------------------
+
+
+def test_who_never_had_codes_is_told_something_else_than_who_has_used_them_up(
+    app: Flask, here: Browser, user: User
+) -> None:
+    make_person("payer", secret=SECRET, roles=("payer",))
+    never = browser(app).sign_in("payer", secret=SECRET)
+    assert "You have no recovery codes yet." in words(never.get(PAGE))
+    db.session.execute(sa.update(recovery_code.RecoveryCode).values(used_at=clock.now()))
+    db.session.commit()
+    assert "You have no recovery code left." in words(here.get(PAGE))
 
 
 def test_n23_new_codes_are_shown_given_as_a_file_and_told(here: Browser, user: User, mailbox) -> None:

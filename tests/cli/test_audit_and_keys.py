@@ -49,6 +49,36 @@ def test_tail_filters_and_names_people(idp: Idp, answer: Answer, ada: str) -> No
     assert "by=cli:" in line
 
 
+def test_a_line_fits_the_terminal_and_json_has_all_of_it(
+    idp: Idp, answer: Answer, ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "left the clinic; " * 11
+    answer("user", "disable", "ada", "--reason", reason.strip(), "--yes")
+    for columns, width in (("80", 120), ("150", 150)):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = idp("audit", "tail").output.splitlines()
+        assert max(map(len, lines)) <= width
+        cut = next(line for line in lines if "user.disabled" in line)
+        assert len(cut) == width and cut.endswith("…")
+        assert "user=ada reason=left the clinic" in cut
+    assert answer("audit", "tail", "--event", "user.disabled")[0]["reason"] == reason.strip()
+
+
+@pytest.mark.parametrize(
+    ("uid", "said", "kept"),
+    [(0, "1000", "1000"), (0, "", None), (0, "root; rm", None), (0, "9" * 20, None), (1000, "1001", None)],
+)
+def test_117_who_became_root_is_told_beside_the_actor(
+    answer: Answer, ada: str, monkeypatch: pytest.MonkeyPatch, uid: int, said: str, kept: str | None
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: uid)
+    monkeypatch.setenv("SUDO_UID", said)
+    answer("user", "disable", "ada", "--reason", "left", "--yes")
+    entry = answer("audit", "tail", "--event", "user.disabled")[0]
+    assert entry["details"].get("sudo_uid") == kept
+    assert entry["actor"].startswith("cli:")
+
+
 def test_reading_is_written_down(answer: Answer, ada: str) -> None:
     answer("audit", "tail", "--event", "login.*")
     entry = answer("audit", "tail", "--event", "audit.searched")[0]

@@ -30,6 +30,19 @@ def test_131_a_secret_is_shown_once(idp: Idp, answer: Answer, inside: Flask) -> 
             assert "digest" not in output
 
 
+def test_what_the_application_needs_comes_first(idp: Idp, answer: Answer) -> None:
+    discovery = "http://localhost:8000/.well-known/openid-configuration"
+    lines = idp(*CREATE, "--client-id", "claims").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["client", "id"], ["client", "secret"]]
+    assert lines[2].split() == ["discovery", discovery]
+    assert lines[3] == "" and "redirect uris" in "".join(lines[4:])
+    assert lines[-1].startswith("Next: ") and "https://claims.example.org/cb, exactly" in lines[-1]
+    assert answer(*CREATE, "--client-id", "other")["discovery"] == discovery
+    machine = idp("client", "create", "--name", "M", "--grant-type", "client_credentials", "--scope", "x").output
+    assert "exactly" not in machine and "the secret" in machine
+    assert "Next:" not in idp("client", "rotate-secret", "claims", "--yes").output
+
+
 def test_a_scope_that_nobody_has_is_pointed_out(idp: Idp) -> None:
     assert "no token will hold them: claims.raed" in idp(*CREATE, "--scope", "openid claims.raed").output
     assert "no token will hold" not in idp(*CREATE, "--scope", "openid profile").output

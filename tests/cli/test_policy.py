@@ -43,6 +43,20 @@ def test_every_policy_is_shown_with_its_rules(answer: Callable[..., Any], idp: I
     assert "At least 1 digit." in text and "composition (3.1.1.2)" in text
 
 
+def test_the_least_acr_is_what_a_sign_in_can_end_with(answer: Callable[..., Any], config_file: Path) -> None:
+    told = answer("policy", "show")[0]
+    assert (told["second_factor"], told["least_acr"]) == ("required", "urn:idp:acr:2fa")
+    plain = config_file.read_text()
+    for line, second, least in (
+        ("trusted_device_s = 86400", "required", "urn:idp:acr:1fa"),
+        ("require_second = false", "optional", "urn:idp:acr:1fa"),
+        ('min_acr = "urn:idp:acr:phr"', "required", "urn:idp:acr:phr"),
+    ):
+        config_file.write_text(f"{plain}\n[factors]\n{line}\n")
+        told = answer("policy", "show")[0]
+        assert (told["second_factor"], told["least_acr"]) == (second, least), line
+
+
 def test_x6_check_says_in_words_where_policies_depart_and_fails(idp: Idp, answer: Callable[..., Any]) -> None:
     told = answer("policy", "check", fails=1)
     assert told["nist_compliant"] is False

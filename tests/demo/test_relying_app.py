@@ -316,6 +316,7 @@ def test_releasing_a_payment_asks_for_scope_and_a_fresh_sign_in(world):
     done = world.browser.get(asked.headers["Location"])  # back from the provider, and on to what the form had asked for
     assert str(done.url).startswith(f"{url}?done=") and "The payment of $129.50 has been released" in done.text
     assert world.provider.sub in done.text and "Who released this payment" in done.text
+    assert "by the subject" in done.text and "You: " in done.text, "it is named for what it is"
     again = world.browser.get(str(done.url))
     assert "has been released" not in again.text and "Payment released" in again.text, "said once"
     back = next(step for step in done.history if "/release?once=" in str(step.url))
