@@ -56,7 +56,7 @@ class Table:
         return row / base if self.row_over_base else base / row
 
 
-def take(turns: Mapping[str, Turn], *, rounds: int, seconds: float) -> dict[str, Row]:
+def take(title: str, turns: Mapping[str, Turn], *, rounds: int, seconds: float) -> dict[str, Row]:
     """Let everybody have their turns; one short one before, to warm up. Who fails once is left out and the row says why."""
     rows = {name: Row() for name in turns}
     for number in range(rounds + 1):
@@ -66,6 +66,8 @@ def take(turns: Mapping[str, Turn], *, rounds: int, seconds: float) -> dict[str,
             brought = _one(turn, rows[name], seconds if number else _WARM_UP_S)
             if number and brought is not None:
                 rows[name].rounds.append(brought)
+    told = (f"{name} {row.trouble or format(row.median() or 0, ',.1f')}" for name, row in rows.items())
+    print(f"  {title}: {', '.join(told)}", flush=True)
     return rows
 
 

@@ -27,7 +27,7 @@ def run(bench: Bench) -> Found:
     }
     if not bench.quick:
         turns[HAMMER] = partial(_beside, ours, 0.0, [])
-    rows = take(turns, rounds=bench.few(), seconds=bench.seconds + 2)
+    rows = take(TOKENS.title, turns, rounds=bench.few(), seconds=bench.seconds + 2)
     table = Table("flood", TOKENS.title, TOKENS.unit, rows, base="undisturbed", compares="keeps", row_over_base=True)
     note = (
         f"{BROWSERS} browsers begin {limit * TIMES:.0f} sign-ins a second, {TIMES} times what the hash allows; CPU of the flood is counted with "

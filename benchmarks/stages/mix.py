@@ -11,7 +11,7 @@ from benchmarks.workloads import MIX
 
 def run(bench: Bench) -> Found:
     """Ask our server for the mix."""
-    rows = take({"idp": partial(bench.ours().turn, MIX)}, rounds=bench.few(), seconds=bench.seconds + 2)
+    rows = take(MIX.title, {"idp": partial(bench.ours().turn, MIX)}, rounds=bench.few(), seconds=bench.seconds + 2)
     note = (
         f"Each of {MIX.connections} connections goes through a shuffled deck with these shares. One story in twenty hashes a password "
         f"(cost {bench.ours().bcrypt_cost}), and that is what the figure is made of: see the share of the hash above."

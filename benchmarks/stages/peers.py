@@ -48,6 +48,6 @@ def _table(workload: Workload, peers: dict[str, Peer], missing: dict[str, str], 
         return peer.turn(workload, seconds)
 
     turns: dict[str, Turn] = {name: partial(turn, peer) for name, peer in peers.items()}
-    rows = take(turns, rounds=bench.rounds, seconds=bench.seconds)
+    rows = take(workload.title, turns, rounds=bench.rounds, seconds=bench.seconds)
     rows |= {name: Row(trouble=why) for name, why in missing.items()}
     return Table(workload.name, workload.title, workload.unit, rows, base=OURS, compares="idp is")

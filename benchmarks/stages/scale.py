@@ -63,7 +63,7 @@ def _up(ours: Ours, stack: ExitStack, workers: int, *, on: set[int] = ALL_CORES)
 
 def _table(ours: Ours, nodes: dict[str, list[Server]], workload: Workload, bench: Bench) -> Table:
     turns = {name: partial(_turn, ours, servers, workload) for name, servers in nodes.items()}
-    rows = take(turns, rounds=bench.few(), seconds=bench.seconds)
+    rows = take(workload.title, turns, rounds=bench.few(), seconds=bench.seconds)
     return Table(
         workload.name, workload.title, workload.unit, rows, base="1 worker", compares="speed-up", row_over_base=True
     )

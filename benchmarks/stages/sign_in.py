@@ -38,7 +38,7 @@ def run(bench: Bench) -> Found:
         "the hash alone": partial(hashes, ours.config_file),
         "idp": partial(ours.turn, SIGN_IN),
     }
-    rows = take(turns, rounds=bench.rounds, seconds=bench.seconds + 1)
+    rows = take(SIGN_IN.title, turns, rounds=bench.rounds, seconds=bench.seconds + 1)
     table = Table(
         "sign_in", SIGN_IN.title, SIGN_IN.unit, rows, base="the hash alone", compares="share", row_over_base=True
     )

@@ -110,7 +110,10 @@ def _table(small: Ours, large: Large, workload: Workload, bench: Bench) -> Table
         return peer.turn(workload, seconds)
 
     rows = take(
-        {"small": partial(turn, small), "large": partial(turn, large)}, rounds=bench.rounds, seconds=bench.seconds
+        workload.title,
+        {"small": partial(turn, small), "large": partial(turn, large)},
+        rounds=bench.rounds,
+        seconds=bench.seconds,
     )
     return Table(workload.name, workload.title, workload.unit, rows, base="small", compares="cost against small")
 

@@ -29,7 +29,10 @@ def run(bench: Bench) -> Found:
 def _table(ours: Ours, workload: Workload, bench: Bench) -> Table:
     limit = ours.turn(workload, bench.seconds).rate
     rows = take(
-        {f"{LOAD:.0%} load": partial(_paced, ours, workload, limit)}, rounds=bench.few(), seconds=bench.seconds + 1
+        workload.title,
+        {f"{LOAD:.0%} load": partial(_paced, ours, workload, limit)},
+        rounds=bench.few(),
+        seconds=bench.seconds + 1,
     )
     return Table(workload.name, f"{workload.title} (limit {limit:,.0f}/s)", workload.unit, rows)
 

@@ -130,6 +130,7 @@ def test_everybody_has_a_turn_in_every_round_and_who_fails_is_left_out():
         return take_it
 
     rows = take(
+        "Keys",
         {"a": turn("a"), "b": turn("b", NoSuchThing()), "c": turn("c", httpx.ReadTimeout("late")), "d": turn("d", rate=0.0), "e": turn("e")},
         rounds=2, seconds=0.0,
     )  # fmt: skip
