@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,11 +29,14 @@ from flask.testing import FlaskClient
 import idp
 from idp import clock, config, embedded, mail
 from idp.db import db, upgrade
+from tests import kept
+from tests.clean_postgres import CleanPostgres, create_database
 
 ISSUER = "http://localhost"  # the host that Flask’s test client speaks to
 CLAIMS_API = "https://claims.example.org/api"
 PATIENTS_API = "https://patients.example.org/api"
 _numbers = itertools.count()
+kept.install()
 
 
 def make_settings(*, database_url: str, redis_url: str, prefix: str, folder: Path, **changes: Any) -> config.Settings:
@@ -118,78 +121,9 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory, kv_url: str) -> Pa
 @pytest.fixture(scope="session")
 def clean_postgres(postgres: str, kv_url: str) -> CleanPostgres:
     """Hands out an empty, migrated PostgreSQL database, test after test."""
-    _migrate(_create_database(postgres, "template_idp"), kv_url)
+    _migrate(create_database(postgres, "template_idp"), kv_url)
+    kept.connections.forget()
     return CleanPostgres(postgres)
-
-
-class CleanPostgres:
-    """One database of this process, emptied before each test; made anew from the template when a test changed its schema.
-
-    Emptying is ten times faster than copying. Triggers that forbid it (the audit is append-only) are off for this one session.
-    """
-
-    FINGERPRINT = """
-        SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
-          SELECT concat(tgname, tgenabled, tgrelid::regclass) FROM pg_trigger WHERE NOT tgisinternal
-          UNION ALL SELECT concat(relname, relkind, relnatts) FROM pg_class WHERE relnamespace = 'public'::regnamespace
-          UNION ALL SELECT version_num FROM alembic_version) AS parts(part)"""
-    KEEP_SEED = """
-        CREATE SCHEMA seed;
-        DO $$ DECLARE name text; filled boolean; BEGIN
-          FOR name IN SELECT relname FROM pg_class
-              WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' LOOP
-            EXECUTE format('SELECT EXISTS (SELECT FROM public.%%I)', name) INTO filled;
-            IF filled THEN EXECUTE format('CREATE TABLE seed.%%I AS TABLE public.%%I', name, name); END IF;
-          END LOOP; END $$"""
-    EMPTY = """
-        SET LOCAL lock_timeout = '3s';
-        SET LOCAL session_replication_role = replica;
-        DO $$ DECLARE name text; BEGIN
-          FOR name IN SELECT relname FROM pg_class
-              WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' LOOP
-            EXECUTE format('DELETE FROM public.%%I', name);
-          END LOOP;
-          FOR name IN SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace LOOP
-            PERFORM setval(format('public.%%I', name)::regclass, 1, false);
-          END LOOP;
-          FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'seed'::regnamespace LOOP
-            EXECUTE format('INSERT INTO public.%%I SELECT * FROM seed.%%I', name, name);
-          END LOOP; END $$"""
-
-    def __init__(self, maintenance_url: str) -> None:
-        self.maintenance_url = maintenance_url
-        self.url = ""
-        self.fingerprint = ""
-
-    def take(self) -> str:
-        """Return the URL of a database as the migrations leave it."""
-        if not self.url or not self._emptied():
-            self._make()
-        return self.url
-
-    def _make(self) -> None:
-        if self.url:
-            _drop_database(self.maintenance_url, sa.make_url(self.url).database or "")
-        self.url = _create_database(self.maintenance_url, f"t{os.getpid()}_{next(_numbers)}", template="template_idp")
-        with self._connected() as connection:
-            connection.exec_driver_sql(self.KEEP_SEED)
-            self.fingerprint = connection.exec_driver_sql(self.FINGERPRINT).scalar_one()
-
-    def _emptied(self) -> bool:
-        try:
-            with self._connected() as connection:
-                if connection.exec_driver_sql(self.FINGERPRINT).scalar_one() != self.fingerprint:
-                    return False
-                connection.exec_driver_sql(self.EMPTY)
-        except sa.exc.DBAPIError:  # the schema is not ours any more, or somebody still holds a lock
-            return False
-        return True
-
-    @contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
-        engine = sa.create_engine(self.url, poolclass=sa.NullPool)
-        with engine.begin() as connection:
-            yield connection
 
 
 def _migrate(database_url: str, redis_url: str) -> None:
@@ -200,21 +134,6 @@ def _migrate(database_url: str, redis_url: str) -> None:
     with app.app_context():
         upgrade()
         db.engine.dispose()
-
-
-def _create_database(maintenance_url: str, name: str, *, template: str = "template1") -> str:
-    engine = sa.create_engine(maintenance_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    engine.dispose()
-    return sa.make_url(maintenance_url).set(database=name).render_as_string(hide_password=False)
-
-
-def _drop_database(maintenance_url: str, name: str) -> None:
-    engine = sa.create_engine(maintenance_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
-    engine.dispose()
 
 
 class Browser(FlaskClient):
