@@ -68,7 +68,7 @@ def test_attack_117_a_planted_passkey_does_not_answer_the_question_about_itself(
     planted = give_passkey(user)
     recovered(app, mailbox)
     thief = use_passkey(browser(app).open(), planted)
-    assert thief.place == "/recover/review" and "in another way" in thief.answer.text
+    assert thief.place == "/recover/review" and "another way to sign in" in thief.answer.text
     assert 'name="unknown"' not in thief.answer.text, "they are not even told what there is"
     assert thief.post(answer="mine").answer.status_code == 403
     assert answer(thief, f"totp:{factors.authenticators(user)[-1].public_id}").answer.status_code == 403
@@ -90,7 +90,7 @@ def test_attack_117_a_planted_app_does_not_answer_where_an_older_one_is_left(
     db.session.commit()
     recovered(app, mailbox)
     here = in_by_app(app, planted)
-    assert here.place == "/recover/review" and "in another way" in here.answer.text
+    assert here.place == "/recover/review" and "another way to sign in" in here.answer.text
     assert here.post(answer="again").place == "/login" and "something that you had before" in here.answer.text
     assert here.give_password("alice", NEW_PASSWORD).place == "/login/totp", "the proofs so far are forgotten"
     assert 'name="unknown"' in here.post(code=code_of(SECRET)).answer.text
@@ -109,7 +109,7 @@ def test_attack_117_a_planted_passkey_alone_does_not_answer_even_where_nothing_i
     totp.remove(user, totp.authenticators(user)[0].public_id, actor=user.sub)
     db.session.commit()
     recovered(app, mailbox)
-    assert "in another way" in use_passkey(browser(app).open(), planted).answer.text
+    assert "another way to sign in" in use_passkey(browser(app).open(), planted).answer.text
 
 
 def test_attack_117_older_recovery_codes_answer(app: Flask, user: User, mailbox: Any, travel: Any) -> None:

@@ -70,7 +70,21 @@ RAWS = (
 NAMES = [  # of the protocol, and of our own pages
     *(parameter.name for parameter in PARAMETERS),
     *("iss", "user_code", "username", "password", "txn", "decision", "csrf", "flow", "identifier", "choice", "email"),
-    *("new_password", "sent", "sid"),
+    *(
+        "new_password",
+        "sent",
+        "sid",
+        "id",
+        "factor",
+        "label",
+        "way",
+        "lost",
+        "answer",
+        "unknown",
+        "saved",
+        "late",
+        "done",
+    ),
 ]
 BODIES = (
     *(b"", b"{", b"null", b"1", b"[]", b"[[]]", b"1e999", b"\xff\xfe", b"\x00", b"[" * 30_000, b'{"a":' * 10_000),
@@ -358,6 +372,31 @@ _STRANGER = (
     ),
     shot("GET", "/recover/password/done"),
     shot("GET", "/help"),
+)
+
+_OWN_APP = {"csrf": "«csrf»", "id": "«own_app»"}
+ACCOUNT = (  # /account/security, of somebody who is signed in, and what goes on where a second step was lost
+    shot("GET", "/account/security", done="codes"),
+    shot("POST", "/account/security/add", csrf="«csrf»", factor="totp"),
+    shot("POST", "/account/security/replace", **_OWN_APP),
+    shot("POST", "/account/security/rename", **_OWN_APP, label="My phone"),
+    shot("GET", "/account/security/remove", id="«own_app»"),
+    shot("POST", "/account/security/remove", **_OWN_APP),
+    shot("POST", "/account/security/codes", csrf="«csrf»"),
+    shot("POST", "/account/security/password", csrf="«csrf»"),
+    shot("POST", "/account/security/untrust", csrf="«csrf»", id="none"),
+    shot("POST", "/account/security/untrust-all", csrf="«csrf»"),
+    shot("POST", "/recover/begin", query=_FLOW, csrf="«csrf»", identifier="alice", lost="password"),
+    shot("POST", "/recover/begin", query=_FLOW, csrf="«csrf»", identifier="", lost="username"),
+    shot("GET", "/recover/continue"),
+    shot("GET", "/recover/username", sent="1"),
+    shot("GET", "/recover/factor", flow="«second»"),
+    shot("POST", "/recover/factor", query=_SECOND, csrf="«csrf»", way="recovery_code", code="ABCDE-FGHIJ", lost="1"),
+    shot("POST", "/recover/factor", query=_SECOND, csrf="«csrf»", way="temporary", code="ABCD-EFGH"),
+    shot("GET", "/recover/stop", token="«recovery»"),
+    replace(shot("POST", "/recover/stop", csrf="«csrf»"), headers=(("Cookie", "idp_recovery_stop=«recovery»"),)),
+    shot("GET", "/recover/review", flow="«second»"),
+    shot("POST", "/recover/review", query=_SECOND, csrf="«csrf»", answer="remove", unknown="totp:«own_app»"),
 )
 
 SIGN_IN = (

@@ -372,7 +372,7 @@ CASES: dict[tuple[str, str], dict[str, Any]] = {
         "remedy": "Wait a minute, then open the service again. Nothing you did is lost.",
     },
     ("request_gone.html", "error"): {"client_name": "Claims service", "door": "https://claims.example.org/"},
-    ("request_gone.html", "no-door"): {"client_name": "Claims service", "door": None},
+    ("request_gone.html", "error-no-door"): {"client_name": "Claims service", "door": None},
     ("form_post.html", "first"): {
         "action": "https://claims.example.org/cb",
         "fields": {"code": "c1", "state": '"><script>alert(1)</script>', "submit": "x"},
