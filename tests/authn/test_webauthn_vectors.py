@@ -73,6 +73,9 @@ GOOD = [
     (vectors.NONE_ES256, "none", ("swk",)),
     (vectors.SELF_ES256, "packed", ("swk",)),
     (vectors.PACKED_ES256, "packed", ("swk", "user")),
+    (vectors.LONG_ID, "none", ("swk", "user")),
+    (vectors.PACKED_RS256, "packed", ("swk",)),
+    (vectors.PACKED_ED25519, "packed", ("hwk",)),
 ]
 
 
@@ -108,3 +111,11 @@ def test_webauthn_16_1_the_chain_leads_to_the_root_and_to_no_other(
         assert enrolled(user, vectors.SELF_ES256) == Refused("model_not_allowed")
         made = enrolled(user, vectors.PACKED_ES256)
         assert isinstance(made, Enrolled) and made.passkey.aaguid == vectors.PACKED_AAGUID
+
+
+def test_webauthn_16_6_the_long_id_is_derived_as_the_specification_says() -> None:
+    """It is no number of ours: the ids that are written out come from the same derivation, and its ends are those of the document."""
+    assert vectors.derived(3, "packed.RS256", 32) == vectors.PACKED_RS256.credential_id
+    assert vectors.derived(5, "packed.EdDSA", 32) == vectors.PACKED_ED25519.credential_id
+    assert vectors.LONG_ID.credential_id.startswith("3a761a4e1674ad6c4305869435c0eee9")
+    assert vectors.LONG_ID.credential_id.endswith("f639f98577058f995bdbd41cefdb")
