@@ -38,8 +38,8 @@ def asking(target: Fixed | Refresh, host: str) -> Ask:
     tokens = deque(target.tokens)
 
     def keep(body: bytes) -> None:
-        if fresh := _FRESH.search(body):
-            tokens.append(fresh[1].decode())
+        if fresh := fresh_refresh_token(body):
+            tokens.append(fresh)
 
     def ask() -> tuple[bytes, Callable[[bytes], None]] | None:
         if not tokens:
@@ -48,6 +48,12 @@ def asking(target: Fixed | Refresh, host: str) -> Ask:
         return _text("POST", target.path, host, target.headers, form), keep
 
     return ask
+
+
+def fresh_refresh_token(body: bytes) -> str | None:
+    """Return the refresh token of an answer."""
+    found = _FRESH.search(body)
+    return found[1].decode() if found else None
 
 
 def _text(method: str, path: str, host: str, headers: dict[str, str], body: str) -> bytes:

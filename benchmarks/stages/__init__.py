@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.bench import Bench, Found
-from benchmarks.stages import flood, growth, mix, peers, scale, sign_in, sizes, starting, steady
+from benchmarks.stages import flood, growth, mix, peers, profile, scale, sign_in, sizes, starting, steady
 
 STAGES: dict[str, Callable[[Bench], Found]] = {
     "starting": starting.run,
@@ -17,4 +17,5 @@ STAGES: dict[str, Callable[[Bench], Found]] = {
     "scale": scale.run,
     "growth": growth.run,
     "sizes": sizes.run,
+    "profile": profile.run,
 }

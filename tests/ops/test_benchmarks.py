@@ -13,7 +13,7 @@ from benchmarks import fill, goals, load, openloop, report
 from benchmarks.bench import Fact, Found
 from benchmarks.load import Round
 from benchmarks.peers import PEERS
-from benchmarks.stages import STAGES
+from benchmarks.stages import STAGES, profile
 from benchmarks.turns import NoSuchThing, Row, Table, take
 from benchmarks.workloads import BY_NAME, CodeFlow, Fixed
 
@@ -207,3 +207,13 @@ def test_a_part_of_a_run_is_not_recorded(tmp_path, monkeypatch, peers, capsys):
     options.is_full = True
     command._keep({"peers": replace(peers, note="Whole.")}, ABOUT, options)
     assert "Whole." in (tmp_path / "tree" / "results.md").read_text("utf-8")
+
+
+def test_a_profile_is_told_by_package_and_what_is_built_in_counts_where_it_was_called():
+    stats = {
+        ("/a/site-packages/redis/client.py", 1, "f"): (1, 1, 2.0, 9.0, {}),
+        ("/srv/idp/oauth/tokens.py", 1, "g"): (1, 1, 1.0, 9.0, {}),
+        ("/lib/python3.11/json/encoder.py", 1, "h"): (1, 1, 0.5, 9.0, {}),
+        ("~", 0, "<built-in>"): (1, 1, 1.5, 1.5, {("/srv/idp/oauth/tokens.py", 1, "g"): (1, 1, 1.5, 1.5)}),
+    }
+    assert profile.by_package(stats) == {"redis": 0.4, "idp.oauth": 0.5, "Python": 0.1}
