@@ -104,8 +104,8 @@ def statuses() -> list[Status]:
 class Runner:
     """The threads of one node. `start` returns at once; `stop` waits for the work in hand."""
 
-    def __init__(self, app: Flask, jobs: tuple[Job, ...] = JOBS) -> None:
-        self._app = app
+    def __init__(self, app: Flask, jobs: tuple[Job, ...] = JOBS, *, first_after_s: float = 0.0) -> None:
+        self._app, self._first_after_s = app, first_after_s
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(job,), name=f"job-{job.name}", daemon=True) for job in jobs
@@ -131,6 +131,7 @@ class Runner:
         with self._app.app_context():
             every_s = job.every_s(config.settings())
         failures = 0
+        self._stopping.wait(self._first_after_s)
         while not self._stopping.is_set():
             failures = self._attempt(job, failures)
             self._stopping.wait(pause_s(every_s, failures))

@@ -1,7 +1,7 @@
 """metrics — counters and timings for Prometheus, in a registry of our own.
 
 Several workers serve one `/metrics`: each writes its numbers into memory-mapped files in one private directory (prometheus_client's
-multiprocess mode), and whichever worker is scraped adds them up. `share()` must name the directory before the workers start.
+multiprocess mode), and whichever worker is scraped adds them up. `tally.shared` must name the directory before this module is loaded.
 Labels never hold what a stranger sent: routes are templates, methods and outcomes come from short lists.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,8 +19,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from idp import tally
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the name is the library's
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GRANTS = {
     "code.redeemed": "authorization_code",
@@ -96,20 +96,13 @@ def _latency(route: str) -> Histogram:
 
 def exposition(extra: Iterable[Metric] = ()) -> bytes:
     """Return everything in Prometheus text format: all workers of this node, and the `extra` metrics of the caller."""
-    directory = os.environ.get(_DIRECTORY, "")
-    if not Path(directory or "/nowhere").is_dir():
+    directory = tally.directory()
+    if directory is None:
         return generate_latest(REGISTRY) + generate_latest(_just(extra))
     shared = CollectorRegistry()
-    _forget_dead_workers(Path(directory))
-    MultiProcessCollector(shared, path=directory)  # type: ignore[no-untyped-call]
+    _forget_dead_workers(directory)
+    MultiProcessCollector(shared, path=str(directory))  # type: ignore[no-untyped-call]
     return generate_latest(shared) + generate_latest(_just(extra))
-
-
-def share() -> tempfile.TemporaryDirectory[str]:
-    """Make the private directory that workers share, and tell processes that start from now on. The caller cleans it up."""
-    directory = tempfile.TemporaryDirectory(prefix="idp-metrics-", ignore_cleanup_errors=True)
-    os.environ[_DIRECTORY] = directory.name
-    return directory
 
 
 def _forget_dead_workers(directory: Path) -> None:

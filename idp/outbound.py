@@ -21,12 +21,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-import httpcore
-
 from idp.config import settings
+
+if TYPE_CHECKING:  # loaded with the first document that is fetched: most installations fetch none
+    import httpcore
 
 DEADLINE_S = 3.0
 MAX_BYTES = 64 * 1024
@@ -85,6 +86,7 @@ def _fetch(url: str, accept: str, media_types: re.Pattern[str], max_bytes: int) 
     parts = _checked(url)
     target = _Target(_resolve(parts, ends_at), ends_at)
     headers = [("Host", parts.netloc), ("Accept", accept), ("Accept-Encoding", "identity")]
+    httpcore = _http()
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=target, retries=0) as pool,
@@ -212,11 +214,18 @@ def _tls() -> ssl.SSLContext:
 # --- one connection, one deadline ---------------------------------------------------------------------------------
 
 
-class _Target(httpcore.NetworkBackend):
-    """Connects to the address that was judged, whatever the name says now."""
+@lru_cache(maxsize=1)
+def _http() -> Any:
+    import httpcore
+
+    return httpcore
+
+
+class _Target:
+    """A httpcore.NetworkBackend that connects to the address that was judged, whatever the name says now."""
 
     def __init__(self, address: str, ends_at: float) -> None:
-        self.address, self.ends_at, self.real = address, ends_at, httpcore.SyncBackend()
+        self.address, self.ends_at, self.real = address, ends_at, _http().SyncBackend()
 
     def connect_tcp(
         self,
@@ -225,25 +234,25 @@ class _Target(httpcore.NetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Any = None,
-    ) -> httpcore.NetworkStream:
+    ) -> _Stream:
         """Open the connection; TLS still proves the name."""
-        stream = self.real.connect_tcp(self.address, port, _left(self.ends_at, httpcore.ConnectTimeout))
+        stream = self.real.connect_tcp(self.address, port, _left(self.ends_at, _http().ConnectTimeout))
         return _Stream(stream, self.ends_at)
 
 
-class _Stream(httpcore.NetworkStream):
-    """A connection whose every step may take what is left of the deadline."""
+class _Stream:
+    """A httpcore.NetworkStream whose every step may take what is left of the deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, ends_at: float) -> None:
         self.stream, self.ends_at = stream, ends_at
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read some bytes."""
-        return self.stream.read(max_bytes, _left(self.ends_at, httpcore.ReadTimeout))
+        return self.stream.read(max_bytes, _left(self.ends_at, _http().ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write bytes."""
-        self.stream.write(buffer, _left(self.ends_at, httpcore.WriteTimeout))
+        self.stream.write(buffer, _left(self.ends_at, _http().WriteTimeout))
 
     def close(self) -> None:
         """Close the connection."""
@@ -251,9 +260,9 @@ class _Stream(httpcore.NetworkStream):
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
+    ) -> _Stream:
         """Begin TLS with the name of the URL."""
-        left = _left(self.ends_at, httpcore.ConnectTimeout)
+        left = _left(self.ends_at, _http().ConnectTimeout)
         return _Stream(self.stream.start_tls(ssl_context, server_hostname, left), self.ends_at)
 
     def get_extra_info(self, info: str) -> Any:

@@ -1,13 +1,18 @@
 """server — `idp serve`: granian in front, one process per core, the background jobs beside it.
 
-The parent process answers nobody: it watches the workers, runs the jobs (one thread each) and takes the signals. Workers are spawned,
-not forked, so that they inherit no thread, no lock and no database connection. At SIGTERM or Ctrl-C the listening socket closes
-first, requests in flight finish, then the jobs stop and the audit is sealed. A worker whose parent was killed ends by itself.
+The parent process answers nobody: it watches the workers, runs the jobs (one thread each) and takes the signals. At SIGTERM or Ctrl-C
+the listening socket closes first, requests in flight finish, then the jobs stop and the audit is sealed. A worker whose parent was
+killed ends by itself.
+
+The first workers are forked (on Linux): they have what the parent loaded, and share its memory. A fork copies locks as they are, and
+connections; so it happens before the parent starts its first job, with every connection closed. A worker that replaces a dead one is
+spawned, since by then the parent has threads: it inherits nothing, and takes a second longer.
 """
 
 from __future__ import annotations
 
 import copyreg
+import gc
 import ipaddress
 import logging
 import multiprocessing
@@ -16,20 +21,21 @@ import platform
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from flask import Flask
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
 
-from idp import __version__, audit, config, create_app, jobs, keys, kv, logs, metrics, web
+from idp import __version__, audit, config, create_app, jobs, keys, kv, logs, warm, web
 from idp.db import committing, current, db, head
 from idp.errors import IdpError
 from idp.gateway import Gateway
@@ -40,6 +46,8 @@ _HEADERS_WITHIN_MS = 10_000  # a client that dawdles over its headers is cut off
 _HEADER_BYTES = 64 * 1024
 _CONNECTIONS = 1024  # requests that a worker has in hand or waits for; the next connections wait in the kernel
 _BUSY_PORT_PATIENCE_S = 5.0  # workers of a parent that was killed need a moment to end
+_PARENT_EVERY_S = 0.5
+_FIRST_JOB_AFTER_S = 1.0  # the workers answer first
 
 
 def _frozen(values: dict[str, str]) -> MappingProxyType[str, str]:
@@ -60,11 +68,10 @@ def serve(settings: config.Settings) -> None:
     app = create_app(settings)
     with app.app_context():
         prepare(settings)
-    shared = metrics.share()
+        _let_go()
     try:
         _serve(settings, app)
     finally:
-        shared.cleanup()
         logs.flush()
 
 
@@ -82,18 +89,37 @@ def prepare(settings: config.Settings) -> None:
         log.warning("Redis does not answer yet (%s); until it does, sign-in answers 503", error)
 
 
+def _let_go() -> None:
+    """Close every connection: a forked worker must not share one with us."""
+    db.session.remove()
+    db.engine.dispose()
+    kv.client().close()
+
+
+class _Server(MPServer):
+    """Granian, and something to do when its first workers have begun."""
+
+    once_begun: Callable[[], None]
+
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        self.once_begun()
+
+
 def _serve(settings: config.Settings, app: Flask) -> None:
-    runner = jobs.Runner(app)
+    runner = jobs.Runner(app, first_after_s=_FIRST_JOB_AFTER_S)
     server = _granian(settings)
-    server.on_startup(partial(_begin, app, runner))
+    server.once_begun = partial(_begin, app, runner)
     server.on_shutdown(partial(_end, app, runner))
-    multiprocessing.set_start_method("spawn", force=True)
+    multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
+    gc.freeze()  # what is loaded stays: nobody looks through it for garbage, and workers go on sharing its pages
+    gc.enable()
     server.serve(target_loader=partial(worker, settings), wrap_loader=False)
 
 
 def _granian(settings: config.Settings) -> Any:
     wanted = settings.server
-    return Granian(
+    return _Server(
         "idp",
         address=wanted.bind,
         port=wanted.port,
@@ -125,6 +151,8 @@ def cores() -> int:
 
 
 def _begin(app: Flask, runner: jobs.Runner) -> None:
+    """After the first workers: from here on this process has threads and connections, and forks no more."""
+    multiprocessing.set_start_method("spawn", force=True)
     with app.app_context():
         _write_down(audit.Event.SERVER_STARTED)
     runner.start()
@@ -157,6 +185,8 @@ def _write_down(event: audit.Event) -> None:
 
 def worker(settings: config.Settings) -> Gateway:
     """Build the application of one worker process (called by granian in that process)."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # until granian has its own; the parent's would only be noted
+        signal.signal(number, signal.SIG_DFL)
     logs.configure(settings.log, request_id=lambda: web.context().request_id)
     _end_with_parent(settings.server.drain_s)
     app = create_app(settings)
@@ -167,16 +197,20 @@ def worker(settings: config.Settings) -> Gateway:
             log.exception("the signing keys cannot be read yet; the first request tries again")
         finally:
             db.session.remove()
-    return Gateway(app, threads=settings.server.threads, max_body=web.MAX_BODY)
+    gateway = Gateway(app, threads=settings.server.threads, max_body=web.MAX_BODY)
+    warm.begin(app)
+    return gateway
 
 
 def _end_with_parent(drain_s: float) -> None:
+    """End this worker when its parent is gone. A forked sibling may hold the parent's end of a pipe, so we look who the parent is."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
-        wait([parent.sentinel])
+        while os.getppid() == parent.pid:
+            time.sleep(_PARENT_EVERY_S)
         log.warning("the parent process is gone; this worker ends too")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(drain_s)

@@ -58,7 +58,7 @@ def is_common(password: str, context: frozenset[str], *, derived: bool) -> bool:
     """Say whether a password is on the shipped list, or is a context word; `derived`: or is made from a listed one."""
     forms = set(_forms(password))
     listed = forms if derived else {password.casefold()}
-    return bool(listed & blocklist.common() or forms & context) or not password.strip()
+    return any(map(blocklist.is_listed, listed)) or bool(forms & context) or not password.strip()
 
 
 def _forms(password: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -16,9 +17,14 @@ def serve(state: State) -> None:
 
     Requests in flight finish first. Refuses to start when the database lacks a migration, the configuration is unsafe, or the port is taken.
     """
-    from idp import server
+    gc.disable()  # until all is loaded, which makes no garbage; the server enables it
+    from idp import tally
 
-    server.serve(state.settings())
+    settings = state.settings()
+    with tally.shared():
+        from idp import server
+
+        server.serve(settings)
 
 
 @click.command("demo")

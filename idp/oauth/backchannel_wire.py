@@ -14,10 +14,12 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-
-import httpx
+from typing import TYPE_CHECKING
 
 from idp import outbound
+
+if TYPE_CHECKING:  # loaded with the first letter
+    import httpx
 
 TIMEOUT_S = 5.0
 MAX_PROBLEM = 200
@@ -53,12 +55,16 @@ def post_all(letters: Sequence[Letter]) -> Iterator[Answer]:
 
 async def _post_all(letters: Sequence[Letter]) -> list[Answer]:
     """Each name is looked up once, so that a slow one does not take all turns."""
+    import httpx
+
     places = {uri: asyncio.ensure_future(outbound.address_of(uri)) for uri in {letter.uri for letter in letters}}
     async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=_tls()) as http:
         return await asyncio.gather(*(_post(http, letter, places[letter.uri]) for letter in letters))
 
 
 async def _post(http: httpx.AsyncClient, letter: Letter, place: asyncio.Future[str]) -> Answer:
+    import httpx
+
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
@@ -78,6 +84,8 @@ async def _post(http: httpx.AsyncClient, letter: Letter, place: asyncio.Future[s
 
 def _sent(http: httpx.AsyncClient, letter: Letter, address: str) -> AbstractAsyncContextManager[httpx.Response]:
     """Post to the address; the header and TLS still name the host."""
+    import httpx
+
     url = httpx.URL(letter.uri)
     return http.stream(
         "POST",

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
-from confusable_homoglyphs import categories, confusables
-from email_validator import EmailNotValidError, validate_email
 from precis_i18n import get_profile
 
 from idp.errors import BadInput
@@ -78,6 +77,8 @@ def checked_email(raw: str) -> Name:
 
     Raises BadInput: no address, line breaks, bidirectional controls, compatibility characters. Plus-addressing is distinct.
     """
+    from email_validator import EmailNotValidError, validate_email
+
     text = raw.strip()
     if len(text) > MAX_ADDRESS:
         raise _refused("email", gettext("An e-mail address has at most %(most)s characters.", most=MAX_ADDRESS))
@@ -126,6 +127,8 @@ def _is_allowed(character: str) -> bool:
 
 def _refuse_lookalikes(name: str) -> None:
     """Refuse a name that could be mistaken for another (UTS 39): `аdmin` with a Cyrillic а, `асе` all Cyrillic, `ɑdmin`."""
+    from confusable_homoglyphs import categories
+
     scripts = categories.unique_aliases(name) - {"COMMON", "INHERITED"}
     if len(scripts) > 1 and not any(scripts <= allowed for allowed in _WRITTEN_TOGETHER):
         raise _refused("username", gettext("A username must not mix letters of several scripts."))
@@ -144,8 +147,28 @@ def _refuse_lookalikes(name: str) -> None:
 
 
 def _passes_for_ascii(character: str) -> bool:
-    found = confusables.is_confusable(character, greedy=True, preferred_aliases=[]) or []
-    return any(twin["c"].isascii() and twin["c"].isalnum() for entry in found for twin in entry["homoglyphs"])
+    return character in _posing()
+
+
+@lru_cache(maxsize=1)
+def _posing() -> frozenset[str]:
+    """Return what passes for an ASCII letter or digit (UTS 39). The whole table takes 8 MB and 0.1 s; this is all that we ask of it."""
+    from confusable_homoglyphs.utils import load
+
+    table = load("confusables.json")
+    return frozenset(
+        character
+        for character, twins in table.items()
+        if any(twin["c"].isascii() and twin["c"].isalnum() for twin in twins)
+    )
+
+
+def warm() -> None:
+    """Load the tables now, so that the first person who chooses a name need not wait for them."""
+    from confusable_homoglyphs import categories  # noqa: F401
+    from email_validator import validate_email  # noqa: F401
+
+    _posing()
 
 
 def _fold(raw: str) -> str:

@@ -150,9 +150,21 @@ def test_asvs_6_2_4_the_top_three_thousand_are_refused_by_both_presets():
             assert "blocklist" in found, word
 
 
-def test_the_blocklist_is_large_and_built_once():
-    assert len(blocklist.common()) > 90_000
-    assert blocklist.common() is blocklist.common()
+def test_the_blocklist_knows_its_words_and_no_others():
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    listed = {word.casefold() for words in FREQUENCY_LISTS.values() for word in words}
+    ends = sorted(listed)[:50] + sorted(listed)[-50:]
+    some = [*ends, *sorted(listed)[::97]]
+    assert len(listed) > 90_000
+    assert all(map(blocklist.is_listed, some))
+    near = {changed for word in some for changed in (word[1:], word[:-1], f"{word}~", f"!{word}", f"{word}\n")} - listed
+    assert not [word for word in (*near, "", "\n", "\x00", "\ud800", "\n".join(ends[:2])) if blocklist.is_listed(word)]
+
+
+def test_the_blocklist_is_small_and_read_once():
+    assert len(blocklist._sorted_text()) < 1_000_000
+    assert blocklist._sorted_text() is blocklist._sorted_text()
 
 
 def test_x6_presets_say_in_what_they_deviate():

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import httpcore
 import pytest
 from flask import Flask
 
@@ -143,10 +144,10 @@ def test_attack_62_the_connection_goes_to_the_address_that_was_judged(inside, mo
     class Recorder:
         def connect_tcp(self, host, port, timeout):
             went.append((host, port))
-            raise outbound.httpcore.ConnectError("recorded")
+            raise httpcore.ConnectError("recorded")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(outbound.httpcore, "SyncBackend", Recorder)
+    monkeypatch.setattr(httpcore, "SyncBackend", Recorder)
     with pytest.raises(Unreachable, match="no answer"):
         fetch_json("https://rebind.example.org:8443/jwks")
     assert went == [("8.8.8.8", 8443)] and asked == ["rebind.example.org"]
@@ -272,11 +273,11 @@ def went_to(monkeypatch, address: str, url: str = "https://app.example.org/jwks"
     class Recorder:
         def connect_tcp(self, host, port, timeout):
             went.append((host, port))
-            raise outbound.httpcore.ConnectError("recorded")
+            raise httpcore.ConnectError("recorded")
 
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", answers(address)[1])
-        patch.setattr(outbound.httpcore, "SyncBackend", Recorder)
+        patch.setattr(httpcore, "SyncBackend", Recorder)
         with pytest.raises(Unreachable):
             fetch_json(url)
     return went

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from idp import audit, jobs, metrics
+from idp import audit, jobs, metrics, tally
 from idp.db import db
 
 TOKEN = "scrape-me-0123456789-abcdef"
@@ -101,22 +101,22 @@ sys.stdin.read()
 
 def test_several_workers_are_added_up_and_a_dead_ones_gauge_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    directory = metrics.share()
-    workers = [_worker(number) for number in ("2", "5")]
-    try:
-        both = metrics.exposition().decode()
-        assert value(both, 'idp_sign_ins_total{outcome="succeeded"}') == 7
-        assert value(both, "idp_password_hash_waiting") == 6
-        workers[0].kill()
-        workers[0].wait()
-        one = metrics.exposition().decode()
-        assert value(one, 'idp_sign_ins_total{outcome="succeeded"}') == 7
-        assert value(one, "idp_password_hash_waiting") == 3
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.communicate()
-        directory.cleanup()
+    with tally.shared() as directory:
+        workers = [_worker(number) for number in ("2", "5")]
+        try:
+            both = metrics.exposition().decode()
+            assert value(both, 'idp_sign_ins_total{outcome="succeeded"}') == 7
+            assert value(both, "idp_password_hash_waiting") == 6
+            workers[0].kill()
+            workers[0].wait()
+            one = metrics.exposition().decode()
+            assert value(one, 'idp_sign_ins_total{outcome="succeeded"}') == 7
+            assert value(one, "idp_password_hash_waiting") == 3
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.communicate()
+    assert not directory.exists()
 
 
 def _worker(number: str) -> subprocess.Popen[bytes]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pyotp
-import segno
 from markupsafe import Markup
 
 from idp import crypto, kv, web
@@ -36,6 +35,8 @@ class Pending:
     @property
     def qr_svg(self) -> Markup:
         """The URI as a QR code, drawn here: no other service sees it (C-14)."""
+        import segno
+
         drawn = segno.make(self.otpauth_uri, error="m", micro=False)
         return Markup(drawn.svg_inline(border=4, dark="#000", light="#fff", omitsize=True, lineclass=None))  # noqa: S704
 
