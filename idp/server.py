@@ -36,6 +36,7 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from idp import __version__, audit, config, create_app, jobs, keys, kv, logs, warm, web
+from idp.authn.hash_pool import cores
 from idp.db import committing, current, db, head
 from idp.errors import IdpError
 from idp.gateway import Gateway
@@ -140,11 +141,6 @@ def _granian(settings: config.Settings) -> Any:
         log_dictconfig=logs.dict_config(settings.log),
         log_access=False,  # idp.logs writes it: with the request id, without the query
     )
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # --- in the parent -------------------------------------------------------------------------------------------

@@ -56,6 +56,11 @@ def sizes(*, threads: int, concurrency: int, queue: int) -> tuple[int, int]:
     return running, min(queue, callers - running)
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class HashPool:
     """A bounded pool. Threads start when there is work and end when there is none: nothing to shut down, nothing lost in a fork."""
 

@@ -105,11 +105,15 @@ def is_behind(stored: Stored, recipe: Recipe) -> bool:
 
 def calibrate(target_ms: float = 300.0) -> tuple[int, float]:
     """Return the highest cost whose hash stays within `target_ms` on this machine, at least 10, and what it takes in ms."""
-    probe = min(_timed(8) for _ in range(3)) * 1000
-    cost = FLOOR_COST
-    while cost < CEILING_COST and probe * 2 ** (cost + 1 - 8) <= target_ms:
+    cost, least = FLOOR_COST, takes_s(FLOOR_COST) * 1000
+    while cost < CEILING_COST and least * 2 ** (cost + 1 - FLOOR_COST) <= target_ms:
         cost += 1
-    return cost, probe * 2 ** (cost - 8)
+    return cost, least * 2 ** (cost - FLOOR_COST)
+
+
+def takes_s(cost: int) -> float:
+    """Measure what one hash costs here, in seconds of a core: from cheap ones, since bcrypt doubles with each step."""
+    return min(_timed(8) for _ in range(3)) * 2.0 ** (cost - 8)
 
 
 def _fits(raw: str, stored: Stored, recipe: Recipe) -> bool:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from idp import audit, clients, clock, jobs, keys, kv
+from idp.authn import hash_pool, hashing
 from idp.db import committing, db
 from idp.doctor import stores
 from idp.oauth import backchannel
@@ -293,6 +294,37 @@ def test_what_answers_at_the_issuer(
 ) -> None:
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, json=answer))
     assert state in states(found(fails=fails)["issuer"])
+
+
+@pytest.mark.parametrize(
+    ("workers", "concurrency", "cores", "node"), [(1, 0, 8, 4.0), (4, 0, 8, 16.0), (0, 2, 2, 8.0), (4, 3, 2, 8.0)]
+)
+def test_c3_how_many_sign_ins_a_password_check_allows(
+    found: Found, healthy: None, config_file: Path, monkeypatch: pytest.MonkeyPatch,
+    workers: int, concurrency: int, cores: int, node: float,
+) -> None:  # fmt: skip
+    change(config_file, "server", workers=str(workers))
+    change(config_file, "passwords", bcrypt_cost="12", hash_concurrency=str(concurrency))
+    monkeypatch.setattr(hashing, "takes_s", lambda cost: 0.25 * 2.0 ** (cost - 12))
+    monkeypatch.setattr(hash_pool, "cores", lambda: cores)
+    told = found()["passwords"][0]["message"]
+    assert told == f"bcrypt cost 12 takes 250 ms of a core here: 4.0 sign-ins a second and core, {node} on this node"
+
+
+@pytest.mark.parametrize(
+    ("ms", "state", "better"), [(30, "warn", 15), (99, "warn", 13), (250, "ok", 0), (999, "ok", 0), (1100, "warn", 10)]
+)
+def test_c3_a_password_check_that_is_too_cheap_or_too_dear(
+    found: Found, healthy: None, config_file: Path, monkeypatch: pytest.MonkeyPatch, ms: int, state: str, better: int
+) -> None:
+    text = (
+        config_file.read_text().replace('"development"', '"production"').replace("bcrypt_cost = 4", "bcrypt_cost = 12")
+    )
+    config_file.write_text(text.replace("http://localhost:8000", "https://localhost"))
+    monkeypatch.setattr(hashing, "takes_s", lambda cost: ms / 1000 * 2.0 ** (cost - 12))
+    [finding] = found()["passwords"]
+    assert finding["state"] == state
+    assert finding["remedy"].startswith(f"try passwords.bcrypt_cost = {better};" if better else "")
 
 
 def test_in_production_it_expects_more(found: Found, healthy: None, config_file: Path) -> None:
