@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -90,12 +91,16 @@ def clean(text: str, limit: int) -> str:
 
 def guard(name: str, value: object) -> None:
     """Refuse a detail whose name announces a password, secret, code or token. Raises SecretRefused."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    lowered = "_".join(words)
-    if isinstance(value, bool) or not words or (words[-1] in _HARMLESS_ENDINGS and len(words) > 1):
-        return
-    if lowered in _SECRET_NAMES or not _SECRET_WORDS.isdisjoint(words):
+    if _announces_secret(name) and not isinstance(value, bool):
         raise SecretRefused(f"the audit detail {name!r} sounds like a secret; record its kind or its digest instead")
+
+
+@lru_cache(maxsize=1024)
+def _announces_secret(name: str) -> bool:
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words or (words[-1] in _HARMLESS_ENDINGS and len(words) > 1):
+        return False
+    return "_".join(words) in _SECRET_NAMES or not _SECRET_WORDS.isdisjoint(words)
 
 
 def details_json(details: Mapping[str, Any]) -> str:
@@ -134,13 +139,20 @@ def rfc3339(moment: datetime) -> str:
 def _tidy_mapping(mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     tidy: dict[str, Any] = {}
     for raw_name, value in list(mapping.items())[:_ITEMS]:
-        name = clean(str(raw_name), 64).encode("ascii", "backslashreplace").decode()
+        name = _plain_name(str(raw_name))
         guard(name, value)
         tidy[name] = _tidy(value, depth + 1)
     return tidy
 
 
+@lru_cache(maxsize=1024)
+def _plain_name(raw_name: str) -> str:
+    return clean(raw_name, 64).encode("ascii", "backslashreplace").decode()
+
+
 def _tidy(value: Any, depth: int) -> Any:
+    if type(value) is str:
+        return _tidy_text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):

@@ -16,7 +16,7 @@ from idp import clock, crypto, metrics, web
 from idp.audit.events import Event
 from idp.audit.text import clean, details_json, spaced
 from idp.audit.together import Committer
-from idp.db import UtcDateTime, db
+from idp.db import UtcDateTime, db, stage
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -82,7 +82,7 @@ def record(
     `details` are small plain facts. Raises SecretRefused for a detail that is named like a secret.
     """
     row = _row(event, outcome, reason, actor, subject, client_id, sid, acr, amr, details)
-    db.session.connection().execute(_INSERT, row)
+    stage(AuditEvent.__table__, row)
     metrics.count_event(event.value, outcome=row["outcome"], details=details)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from idp import users
 from idp.clients import Client
-from idp.users import User
 
 SCOPE_CLAIMS = {
     "openid": ("sub",),
@@ -72,33 +71,31 @@ def wanted(scopes: Iterable[str], requested: Requested, place: str, client: Clie
     return frozenset(of_scopes | by_name) - {"sub"}
 
 
-def of_person(sub: str, names: frozenset[str]) -> dict[str, Any] | None:
-    """Return the named claims of an active person; None for a person who is gone or disabled."""
+def of_person(sub: str, names: frozenset[str], *, is_active: bool | None = None) -> dict[str, Any] | None:
+    """Return the named claims of an active person; None for a person who is gone or disabled.
+
+    `is_active` is for who has just read that with something else, and asks for no claims.
+    """
     if not names:
-        return {} if users.is_active(sub) else None
-    user = users.find_by_sub(sub)
-    if user is None or not user.is_active:
+        return {} if (users.is_active(sub) if is_active is None else is_active) else None
+    known = users.facts.of_active(sub)
+    if known is None:
         return None
-    everything = _everything(user)
+    everything = _everything(known)
     return {name: value for name, value in everything.items() if name in names and value not in (None, "", [])}
 
 
-def _everything(user: User) -> dict[str, Any]:
-    email = user.email
+def _everything(known: dict[str, Any]) -> dict[str, Any]:
+    """Claims by their names; only verified addresses are ever told."""
+    same = ("given_name", "family_name", "locale", "zoneinfo", "email", "npi", "roles")
     return (
-        users.traits.of(user)
+        (known["traits"] or {})
+        | {name: known[name] for name in same}
         | {
-            "name": user.display_name,
-            "given_name": user.given_name,
-            "family_name": user.family_name,
-            "preferred_username": user.username,
-            "locale": user.locale,
-            "zoneinfo": user.zoneinfo,
-            "updated_at": int(user.updated_at.timestamp()),
-            "email": email,
-            "email_verified": True if email else None,  # only verified addresses are ever told
-            "npi": user.npi,
-            "roles": user.roles,
+            "name": known["display_name"],
+            "preferred_username": known["username"],
+            "updated_at": int(known["updated_at"].timestamp()),
+            "email_verified": True if known["email"] else None,
         }
-        | (user.contact or {})
+        | (known["contact"] or {})
     )

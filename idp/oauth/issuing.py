@@ -38,7 +38,7 @@ def answer(
     said |= _scope(audience) | details(client, family, audience)
     scopes = () if audience.is_userinfo else family.granted.scopes
     names = claims.wanted(scopes, family.claims, "id_token", client)
-    person = claims.of_person(family.sub, names)
+    person = claims.of_person(family.sub, names, is_active=family.person_is_active)
     if person is None:
         raise InvalidGrantError("The person who authorized this has no active account any more.")
     if raw_refresh_token is not None:

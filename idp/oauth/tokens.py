@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, String, Text, bindparam, delete, insert, select, update
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text, bindparam, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp import clock, crypto
+from idp import clock, crypto, users
 from idp.config import settings
-from idp.db import Json, UtcDateTime, db
+from idp.db import Json, Prepared, UtcDateTime, ask, commit_if, db, stage
 from idp.oauth.errors import CodeReplayed, RefreshTokenReused
 from idp.oauth.resources import Asked
 from idp.sessions import SsoSession
@@ -72,11 +72,10 @@ _FAMILIES = FamilyRow.__table__
 _TOKENS = RefreshTokenRow.__table__
 
 # The statements of the busy path, built once.
-_OPEN = insert(_FAMILIES)
-_FIND_FAMILY = select(_FAMILIES).where(_FAMILIES.c.id == bindparam("family_id"))
-_ISSUE = insert(_TOKENS)
-_FIND = (
-    select(_TOKENS.c.expires_at.label("idle_at"), _TOKENS.c.rotated_at, _FAMILIES)
+_OF_FAMILY = (*_FAMILIES.c, users.is_active_clause(_FAMILIES.c.sub).label("person_is_active"))
+_FIND_FAMILY = Prepared(select(*_OF_FAMILY).where(_FAMILIES.c.id == bindparam("family_id")))
+_FIND = Prepared(
+    select(_TOKENS.c.expires_at.label("idle_at"), _TOKENS.c.rotated_at, *_OF_FAMILY)
     .join(_FAMILIES, _FAMILIES.c.id == _TOKENS.c.family_id)
     .where(_TOKENS.c.digest == bindparam("sent"))
 )
@@ -109,6 +108,7 @@ class Family:
     authorization_details: tuple[dict[str, Any], ...] = ()
     session_expires_at: datetime | None = None
     cnf: dict[str, str] | None = None
+    person_is_active: bool = True
 
     @property
     def granted(self) -> Asked:
@@ -138,12 +138,12 @@ class RefreshToken:
 
     digest: str
     expires_at: datetime
-    was_rotated: bool  # as of now; who decides by it, and not by `rotate`, loses the race
+    was_rotated: bool  # as of now; that it was not is told by `spend` alone
     family: Family
 
     @property
     def is_live(self) -> bool:
-        """Neither idle for too long nor of a dead family. Whether it was rotated, `rotate` finds out."""
+        """Neither idle for too long nor of a dead family. Whether it was rotated, `spend` finds out."""
         return self.family.is_live and clock.now() < self.expires_at
 
     def check_client(self, client: Any) -> bool:
@@ -193,7 +193,7 @@ def open_family(
         "revoked_at": None,
         "revoked_because": None,
     }
-    _execute(_OPEN, row)
+    stage(_FAMILIES, row)
     return _family(row)
 
 
@@ -223,20 +223,20 @@ def open_vouched(sub: str, *, client_id: str, granted: Asked, lifetime_s: int) -
         "revoked_at": None,
         "revoked_because": None,
     }
-    _execute(_OPEN, row)
+    stage(_FAMILIES, row)
     return _family(row)
 
 
 def find_family(family_id: str) -> Family | None:
     """Return a family, living or dead, or None."""
-    row = _execute(_FIND_FAMILY, {"family_id": family_id}).mappings().one_or_none()
-    return _family(row) if row is not None else None
+    found = ask(_FIND_FAMILY, {"family_id": family_id})
+    return _family(found[0]) if found else None
 
 
 def find_in_session(sid: str, *, client_id: str) -> Family | None:
     """Return the newest living family of a client in an SSO session, or None: what an ID token, which names none, stands for."""
     living = (_FAMILIES.c.revoked_at.is_(None)) & (_FAMILIES.c.expires_at > clock.now())
-    which = select(_FAMILIES).where(_FAMILIES.c.sid == sid, _FAMILIES.c.client_id == client_id, living)
+    which = select(*_OF_FAMILY).where(_FAMILIES.c.sid == sid, _FAMILIES.c.client_id == client_id, living)
     row = (
         _execute(which.order_by(_FAMILIES.c.created_at.desc(), _FAMILIES.c.id.desc()).limit(1)).mappings().one_or_none()
     )
@@ -297,36 +297,36 @@ def issue(family: Family) -> str:
         "expires_at": min(idle, family.expires_at),
         "rotated_at": None,
     }
-    _execute(_ISSUE, row)
+    stage(_TOKENS, row)
     return raw_token
 
 
 def find(raw_token: str) -> RefreshToken | None:
     """Return a refresh token with its family, rotated and expired ones too, or None."""
     digest = crypto.digest(raw_token)
-    row = _execute(_FIND, {"sent": digest}).mappings().one_or_none()
-    if row is None:
+    found = ask(_FIND, {"sent": digest})
+    if not found:
         return None
+    row = found[0]
     return RefreshToken(digest, row["idle_at"], row["rotated_at"] is not None, _family(row))
 
 
-def rotate(token: RefreshToken) -> str:
-    """Put a new refresh token in the place of this one, for whoever comes first (RFC 9700 section 4.14.2).
+def spend(token: RefreshToken) -> None:
+    """Rotate this token, and with that commit its successor and all that is staged, for whoever comes first (RFC 9700 section 4.14.2).
 
-    Everybody after that raises RefreshTokenReused; the caller revokes the family. There is no grace period in which a replaced
-    token still works, not even for a client that lost the answer on the way: a thief who is fast would have it too, and twenty
-    parallel uses must have one success (attacks 53, 56; docs/decisions.md).
+    Everybody after that raises RefreshTokenReused, and nothing of theirs is written; the caller revokes the family. There is no grace
+    period in which a replaced token still works, not even for a client that lost the answer on the way: a thief who is fast would
+    have it too, and twenty parallel uses must have one success (attacks 53, 56; docs/decisions.md).
     """
-    if _execute(_ROTATE, {"sent": token.digest, "now": clock.now()}).rowcount != 1:
+    if not commit_if(_ROTATE, {"sent": token.digest, "now": clock.now()}):
         raise RefreshTokenReused(token.family.id)
-    return issue(token.family)
 
 
 # --- inside -------------------------------------------------------------------------------------------------------
 
 
-def _execute(statement: Any, values: dict[str, Any] | None = None) -> Any:
-    return db.session.connection().execute(statement, values)
+def _execute(statement: Any) -> Any:
+    return db.session.execute(statement)
 
 
 def _revoke(which: Any, because: str) -> int:
@@ -355,4 +355,5 @@ def _family(row: Any) -> Family:
         authorization_details=tuple(row["authorization_details"] or ()),
         session_expires_at=row["session_expires_at"],
         cnf=row["cnf"],
+        person_is_active=bool(row.get("person_is_active", True)),
     )

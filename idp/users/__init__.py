@@ -5,6 +5,7 @@ npi.py          National Provider Identifiers
 checks.py       what the other fields may hold
 model.py        the tables
 people.py       create, find, disable, enable
+facts.py        what may be told of a person, in one read
 profile.py      change names, roles, addresses
 traits.py       what else is known: the other claims of the scope `profile`
 addresses.py    people change their own addresses: links, notices, the time before a new one may recover
@@ -13,7 +14,7 @@ search.py       pages of people
 csv_import.py   many people at once, with a report per line
 """
 
-from idp.users import addresses, traits
+from idp.users import addresses, facts, traits
 from idp.users.checks import checked_text
 from idp.users.contact import ADDRESS, set_contact
 from idp.users.csv_import import COLUMNS, Line, import_csv
@@ -30,6 +31,7 @@ from idp.users.people import (
     get_by_sub,
     hold_active,
     is_active,
+    is_active_clause,
     lock,
 )
 from idp.users.profile import (
@@ -66,6 +68,7 @@ __all__ = [
     "create",
     "disable",
     "enable",
+    "facts",
     "find_by_login",
     "find_by_npi",
     "find_by_sub",
@@ -73,6 +76,7 @@ __all__ = [
     "hold_active",
     "import_csv",
     "is_active",
+    "is_active_clause",
     "lock",
     "make_primary",
     "remove_email",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import bindparam, false, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, false, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp import audit, clock, sessions
-from idp.db import db
+from idp.db import Prepared, ask, db
 from idp.errors import Conflict, NotFound
 from idp.language import gettext
 from idp.users.checks import Draft, checked_text, draft
@@ -19,7 +19,7 @@ from idp.users.npi import valid_npi
 
 _BLIND = {"synchronize_session": False}
 
-_STATUS = select(User.__table__.c.status).where(User.__table__.c.sub == bindparam("sub"))
+_STATUS = Prepared(select(User.__table__.c.status).where(User.__table__.c.sub == bindparam("sub")))
 
 
 def create(
@@ -114,8 +114,13 @@ def get_by_sub(sub: str) -> User:
 
 def is_active(sub: str) -> bool:
     """Say whether this subject is a person who may sign in: one small read for the busy path of tokens, no objects."""
-    found = db.session.connection().execute(_STATUS, {"sub": sub}).scalar_one_or_none()
-    return found == ACTIVE
+    return any(row["status"] == ACTIVE for row in ask(_STATUS, {"sub": sub}))
+
+
+def is_active_clause(sub: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the same as a part of another room's statement, for the subject in a column of its."""
+    people = User.__table__
+    return exists(people.c.id).where(people.c.sub == sub, people.c.status == ACTIVE)
 
 
 def disable(sub: str, *, reason: str, actor: str | None) -> User:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from idp import audit, clock
 from idp.audit import Event, SecretRefused
 from idp.audit.text import DETAILS_BYTES, canonical, clean, details_json, guard
-from idp.db import committing, db
+from idp.db import committing, db, prepared
 from tests.conftest import in_threads
 
 
@@ -80,14 +80,19 @@ def test_l_3_others_see_an_event_only_after_the_commit(app):
     assert len(audit.search().entries) == 1
 
 
-def test_record_is_one_statement_and_no_unit_of_work(app):
+def test_the_events_of_a_request_are_written_in_one_trip(app, monkeypatch):
+    sent, write = [], prepared.write
+    monkeypatch.setattr(prepared, "write", lambda lines, rows: (sent.append(list(rows)), write(lines, rows)))
     statements = []
     sa.event.listen(db.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
-    audit.record(Event.USER_CREATED, subject="s1")
-    inserts = [statement for statement in statements if "audit_events" in statement]
-    assert len(inserts) == 1
-    assert "RETURNING" not in inserts[0]
-    assert not db.session.new
+    audit.record(Event.SESSION_PRESENTED, subject="s1")
+    audit.record(Event.AUTHORIZATION_GRANTED, subject="s1")
+    assert not db.session.new and not db.session().in_transaction()
+    db.session.commit()
+    assert [len(rows) for rows in sent] == [2]
+    assert [statement for statement in statements if "audit_events" in statement] == []
+    newest_first = [entry.event for entry in audit.search().entries]
+    assert newest_first == ["authorization.granted", "session.presented"]
 
 
 def test_twenty_writers_lose_nothing(app):

@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTok
 
 from idp import audit
 from idp.oauth import authorization_details, client_certificate, issuing, resources, session_bond, tokens
+from idp.oauth.errors import RefreshTokenReused
 from idp.oauth.resources import Asked
 from idp.oauth.tokens import RefreshToken
 
@@ -16,7 +17,8 @@ from idp.oauth.tokens import RefreshToken
 class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
     """Authlib authenticates the client, finds the token through us and holds `scope` against it.
 
-    Only then, and after `resource` was judged, is the token rotated: a request that was wrong burns nothing.
+    The token is rotated last, in one step with its successor and the event: a request that was wrong burns nothing, and one that
+    comes too late leaves nothing.
     """
 
     def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken:
@@ -29,14 +31,16 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         return found
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
-        """Rotate, and issue for what is asked now. Raises RefreshTokenReused for everybody but the first."""
+        """Issue for what is asked now, and rotate. Raises RefreshTokenReused for everybody but the first."""
         client, token = self.request.client, self.request.refresh_token
         family = authorization_details.narrowed(token.family, self.request.sent)
         narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
         audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
-        raw_refresh_token = tokens.rotate(token)
-        session_bond.insist_at_work(family)  # after the rotation: a token that came back is an alarm, and no work
-        said = issuing.answer(client, family, audience, raw_refresh_token=raw_refresh_token)
+        if token.was_rotated:  # an alarm, and no work that would keep the session alive
+            raise RefreshTokenReused(token.family.id)
+        session_bond.insist_at_work(family)
+        said = issuing.answer(client, family, audience, raw_refresh_token=None)
+        said["refresh_token"] = tokens.issue(token.family)
         audit.record(
             audit.Event.TOKEN_REFRESHED,
             subject=family.sub,
@@ -46,4 +50,5 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
             audience=audience.identifier,
             scope=said.get("scope", ""),
         )
+        tokens.spend(token)
         return 200, said, ()

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, MetaData, String, Text, event
+from sqlalchemy import DateTime, FromClause, MetaData, String, Table, Text, Update, event
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
@@ -21,6 +21,9 @@ from sqlalchemy.types import TypeDecorator
 
 from idp import paths
 from idp.config import Settings
+from idp.db.prepared import Prepared as Prepared
+from idp.db.prepared import Row
+from idp.db.session import Session
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -40,7 +43,7 @@ class Model(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
 
 
-db = SQLAlchemy(model_class=Model)
+db = SQLAlchemy(model_class=Model, session_options={"class_": Session})
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -127,6 +130,25 @@ def _speak_sqlite(engine: Any) -> None:
 
 
 _READS = ("SELECT", "PRAGMA", "EXPLAIN")
+
+
+def stage(table: FromClause, row: Row) -> None:
+    """Insert a row when the running unit of work commits, in one trip with all others (db/session.py)."""
+    _session().stage(cast(Table, table), row)
+
+
+def ask(statement: Prepared, values: Row) -> list[dict[str, Any]]:
+    """Run a prepared SELECT; rows are dicts by the columns' names. One trip where no transaction is open."""
+    return _session().ask(statement, values)
+
+
+def commit_if(guard: Update, values: Row) -> bool:
+    """Commit everything if this UPDATE changes one row, else drop what is staged: how a thing is spent once (db/session.py)."""
+    return _session().commit_if(guard, values)
+
+
+def _session() -> Session:
+    return cast(Session, db.session())
 
 
 @contextmanager
