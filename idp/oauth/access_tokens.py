@@ -16,7 +16,7 @@ from idp.oauth.tokens import Family
 def read(raw_token: str) -> tuple[dict[str, Any], Family | None] | None:
     """Return the claims of a living access token and its family (None for a machine's); None for anything else."""
     claims = verify(raw_token)
-    if claims is None or _is_revoked(claims):
+    if claims is None or (_is_signed(raw_token) and _is_revoked(claims)):
         return None
     if clients.find(claims["client_id"]) is None:
         return None
@@ -31,7 +31,7 @@ def read(raw_token: str) -> tuple[dict[str, Any], Family | None] | None:
 
 def verify(raw_token: str) -> dict[str, Any] | None:
     """Return the claims of an access token of ours that has not expired, revoked or not; None for anything else."""
-    if "." not in raw_token:
+    if not _is_signed(raw_token):
         return opaque.find(raw_token)
     try:
         return keys.verify(raw_token, typ=issuing.ACCESS_TOKEN_TYPE, unexpired=True)
@@ -45,8 +45,13 @@ def revoke(raw_token: str, claims: dict[str, Any]) -> None:
     kv.client().set(_key(claims), "1", ex=max(1, claims["exp"] - clock.epoch()))
 
 
+def _is_signed(raw_token: str) -> bool:
+    """An opaque token has no dot, and needs no list of revoked ones: it is gone."""
+    return "." in raw_token
+
+
 def _is_revoked(claims: dict[str, Any]) -> bool:
-    return bool(kv.client().exists(_key(claims)))
+    return bool(kv.call("EXISTS", _key(claims)))
 
 
 def _key(claims: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ def issue(grant: CodeGrant) -> str:
     """Put a code into circulation and return it: 256 random bits."""
     raw_code = crypto.random_token()
     key, _ = _keys(raw_code)
-    kv.client().set(key, orjson.dumps(dataclasses.asdict(grant)), ex=settings().oauth.code_s)
+    kv.call("SET", key, orjson.dumps(dataclasses.asdict(grant)), "EX", settings().oauth.code_s)
     return raw_code
 
 

@@ -18,7 +18,7 @@ PREFIX = "oat_"  # for people and for programs that look for leaked secrets
 def issue(claims: dict[str, Any]) -> str:
     """Put a token into circulation until `exp` and return it: 256 random bits."""
     raw_token = PREFIX + crypto.random_token()
-    kv.client().set(_key(raw_token), orjson.dumps(claims), ex=max(1, claims["exp"] - clock.epoch()))
+    kv.call("SET", _key(raw_token), orjson.dumps(claims), "EX", max(1, claims["exp"] - clock.epoch()))
     return raw_token
 
 
@@ -26,7 +26,7 @@ def find(raw_token: str) -> dict[str, Any] | None:
     """Return the claims of a token that has not expired or been dropped, or None."""
     if not raw_token.startswith(PREFIX):
         return None
-    kept = kv.client().get(_key(raw_token))
+    kept = kv.call("GET", _key(raw_token))
     claims: dict[str, Any] | None = orjson.loads(str(kept)) if kept else None
     return claims if claims is not None and claims["exp"] > clock.epoch() else None
 

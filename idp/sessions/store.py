@@ -152,7 +152,7 @@ def peek(sid: str, secret_digest: str) -> SsoSession | None:
 
 def is_alive(sid: str) -> bool:
     """Say whether a session has neither ended nor passed its limits, locked or not; changes nothing."""
-    seen_at, expires_at, idle_s = kv.client().hmget(_key(sid), ["seen_at", "expires_at", "idle_s"])
+    seen_at, expires_at, idle_s = kv.call("HMGET", _key(sid), "seen_at", "expires_at", "idle_s")
     if not seen_at or not expires_at:
         return False
     idle_at = float(seen_at) + float(idle_s or settings().sessions.idle_s)
