@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 RESULTS, RECORD = HERE / "results.md", HERE / "results.json"
 QUICK_STAGES = ("starting", "peers", "sign_in", "flood", "sizes")
 QUICK_PEERS = ("idp", "node-oidc-provider")
+BEGIN_UNTIL = 0.8  # of the minutes; the last stage takes the rest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             people=options.people, live=options.live,
         )  # fmt: skip
         about = _about(bench, known.versions())
-        found = {name: _run(name, bench) for name in STAGES if name in options.only}
+        ends = time.monotonic() + options.minutes * 60 * BEGIN_UNTIL
+        found = {name: _run(name, bench, ends=ends) for name in STAGES if name in options.only}
     _keep(found, about, options)
     return 0
 
@@ -51,6 +53,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_stages, help=f"some of the stages, with commas: {','.join(STAGES)}")
     parser.add_argument("--seconds", type=float, help="of one round")
     parser.add_argument("--rounds", type=int, help="of each server and workload")
+    parser.add_argument("--minutes", type=float, help="that it may take: what comes too late is not begun")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), help="which servers")
     parser.add_argument("--people", type=int, default=1_000_000, help="in the large store of the stage sizes")
     parser.add_argument("--live", type=int, default=10_000_000, help="live sessions and tokens there")
@@ -59,6 +62,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     options.is_full = not (options.quick or options.only or options.peers or options.seconds or options.rounds)
     options.seconds = options.seconds or (1.0 if options.quick else 2.0)
     options.rounds = options.rounds or (1 if options.quick else 5)
+    options.minutes = options.minutes or (2.0 if options.quick else 60.0 if options.only else 25.0)
     options.peers = options.peers or list(QUICK_PEERS if options.quick else PEERS)
     options.only = options.only or (QUICK_STAGES if options.quick else tuple(STAGES))
     return options
@@ -86,8 +90,10 @@ def _about(bench: Bench, versions_of_stores: str) -> dict[str, str]:
     }
 
 
-def _run(name: str, bench: Bench) -> Found:
+def _run(name: str, bench: Bench, *, ends: float) -> Found:
     began = time.monotonic()
+    if began > ends:
+        return Found(name, name, failed="no time was left")
     try:
         found = STAGES[name](bench)
     except Exception as trouble:

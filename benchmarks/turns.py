@@ -56,12 +56,17 @@ class Table:
         return row / base if self.row_over_base else base / row
 
 
-def take(title: str, turns: Mapping[str, Turn], *, rounds: int, seconds: float) -> dict[str, Row]:
-    """Let everybody have their turns; one short one before, to warm up. Who fails once is left out and the row says why."""
+def take(
+    title: str, turns: Mapping[str, Turn], *, rounds: int, seconds: float, fewer: Mapping[str, int] | None = None
+) -> dict[str, Row]:
+    """Let everybody have their turns; one short one before, to warm up. Who fails once is left out and the row says why.
+
+    `fewer`: who has fewer rounds than the others.
+    """
     rows = {name: Row() for name in turns}
     for number in range(rounds + 1):
         for name, turn in turns.items():
-            if rows[name].trouble:
+            if rows[name].trouble or number > (fewer or {}).get(name, rounds):
                 continue
             brought = _one(turn, rows[name], seconds if number else _WARM_UP_S)
             if number and brought is not None:

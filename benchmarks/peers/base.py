@@ -69,6 +69,7 @@ class Peer(ABC):
 
     name = ""
     note = ""  # what a reader must know to compare
+    most_rounds = 99  # who is far behind is not asked as often
     discovery = "/.well-known/openid-configuration"
     scope = "openid profile"
     authorize_path = token_path = introspection_path = userinfo_path = jwks_path = ""

@@ -20,6 +20,7 @@ class Canaille(Peer):
 
     name = "canaille"
     note = "opaque tokens in SQL only"
+    most_rounds = 3
     authorize_path, token_path, introspection_path = "/oauth/authorize", "/oauth/token", "/oauth/introspect"
     userinfo_path, jwks_path = "/oauth/userinfo", "/oauth/jwks.json"
 

@@ -20,6 +20,7 @@ class Toolkit(Peer):
 
     name = "django-oauth-toolkit"
     note = "opaque tokens in SQL only, ID tokens RS256, client secrets kept plain (hashed ones cost 0.5 s each)"
+    most_rounds = 3
     discovery, jwks_path = "/o/.well-known/openid-configuration", "/o/.well-known/jwks.json"
     authorize_path, token_path = "/o/authorize/", "/o/token/"
     introspection_path, userinfo_path = "/o/introspect/", "/o/userinfo/"

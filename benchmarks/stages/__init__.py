@@ -16,6 +16,6 @@ STAGES: dict[str, Callable[[Bench], Found]] = {
     "steady": steady.run,
     "scale": scale.run,
     "growth": growth.run,
-    "sizes": sizes.run,
     "profile": profile.run,
+    "sizes": sizes.run,
 }

@@ -53,7 +53,7 @@ def _answers(floods: list[Round]) -> list[Fact]:
         return []
     served = sum(one.rate for one in floods) / len(floods)
     refused, bad = sum(one.refused for one in floods), sum(one.bad for one in floods)
-    share = refused / max(1, refused + bad)
+    share = refused / (refused + bad) if refused + bad else 1.0
     text = (
         f"Of the flood {served:.1f} a second were signed in; {refused} were told to come back (503 with Retry-After) and {bad} answered "
         f"otherwise, so {share:.0%} of those who were turned away heard when to come back"

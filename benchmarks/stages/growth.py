@@ -12,7 +12,7 @@ from benchmarks.peers.ours import Ours
 from benchmarks.workloads import BY_NAME, SIGN_IN, Workload
 
 ASKED = (  # and for how many seconds
-    (SIGN_IN, "password sign-ins", 25),
+    (SIGN_IN, "password sign-ins", 20),
     (BY_NAME["code_flow"], "code flows on a session", 8),
     (BY_NAME["refresh"], "refreshes", 6),
     (BY_NAME["client_credentials_jwt"], "client_credentials tokens", 6),

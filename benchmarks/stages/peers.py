@@ -48,6 +48,7 @@ def _table(workload: Workload, peers: dict[str, Peer], missing: dict[str, str], 
         return peer.turn(workload, seconds)
 
     turns: dict[str, Turn] = {name: partial(turn, peer) for name, peer in peers.items()}
-    rows = take(workload.title, turns, rounds=bench.rounds, seconds=bench.seconds)
+    fewer = {name: peer.most_rounds for name, peer in peers.items()}
+    rows = take(workload.title, turns, rounds=bench.rounds, seconds=bench.seconds, fewer=fewer)
     rows |= {name: Row(trouble=why) for name, why in missing.items()}
     return Table(workload.name, workload.title, workload.unit, rows, base=OURS, compares="idp is")

@@ -112,7 +112,7 @@ def _table(small: Ours, large: Large, workload: Workload, bench: Bench) -> Table
     rows = take(
         workload.title,
         {"small": partial(turn, small), "large": partial(turn, large)},
-        rounds=bench.rounds,
+        rounds=min(4, bench.rounds),
         seconds=bench.seconds,
     )
     return Table(workload.name, workload.title, workload.unit, rows, base="small", compares="cost against small")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import inf
 
 import httpx
 import pytest
@@ -135,6 +136,7 @@ def test_everybody_has_a_turn_in_every_round_and_who_fails_is_left_out():
         rounds=2, seconds=0.0,
     )  # fmt: skip
     assert asked == ["a", "b", "c", "d", "e", "a", "e", "a", "e"]
+    assert len(take("Keys", {"a": turn("a"), "b": turn("b")}, rounds=3, seconds=0.0, fewer={"b": 1})["b"].rounds) == 1
     assert len(rows["a"].rounds) == len(rows["e"].rounds) == 2, "the first was to warm up"
     assert rows["b"].trouble == "has no such thing" and rows["c"].trouble == "not measured: ReadTimeout late"
     assert rows["d"].trouble == "not measured: no good answer (2)", "a round without one good answer is no figure"
@@ -191,7 +193,9 @@ def test_what_fails_is_told_and_the_rest_goes_on(monkeypatch):
         raise RuntimeError("out of\n luck")
 
     monkeypatch.setitem(STAGES, "mix", broken)
-    assert command._run("mix", None) == Found("mix", "mix", failed="RuntimeError: out of luck")  # type: ignore[arg-type]
+    assert command._run("mix", None, ends=inf) == Found("mix", "mix", failed="RuntimeError: out of luck")  # type: ignore[arg-type]
+    late = command._run("mix", None, ends=0.0)  # type: ignore[arg-type]
+    assert late.failed == "no time was left"
 
 
 def test_a_part_of_a_run_is_not_recorded(tmp_path, monkeypatch, peers, capsys):
