@@ -8,14 +8,12 @@ there is something to write and ends when there has been nothing for a moment, s
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy import Engine, Insert
-
 _LINGER_S = 2.0
-_LARGEST = 500  # events in one transaction
+_LARGEST = 64  # events in one transaction; each number of them is a statement of its own, which the database knows after the first time
 
 Row = dict[str, Any]
 
@@ -23,8 +21,8 @@ Row = dict[str, Any]
 class Committer:
     """Writes rows in groups. `add` returns at once; its future is done when the row is on the disk, or holds what went wrong."""
 
-    def __init__(self, engine: Engine, statement: Insert) -> None:
-        self._engine, self._statement = engine, statement
+    def __init__(self, write: Callable[[Sequence[Row]], None]) -> None:
+        self._write = write  # all of them, or it raises
         self._waiting: list[tuple[Row, Future[None]]] = []
         self._news = threading.Condition()
         self._running = False
@@ -57,10 +55,6 @@ class Committer:
                 self._running = False
             group, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
             return group
-
-    def _write(self, rows: Sequence[Row]) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(self._statement, rows)
 
 
 def _settle(group: Sequence[tuple[Row, Future[None]]], error: Exception | None) -> None:

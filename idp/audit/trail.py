@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import BigInteger, Index, Integer, String, Text, insert, text
+from sqlalchemy import BigInteger, Index, Integer, String, Table, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import clock, crypto, metrics, web
 from idp.audit.events import Event
 from idp.audit.text import clean, details_json, spaced
 from idp.audit.together import Committer
-from idp.db import UtcDateTime, db, stage
+from idp.db import UtcDateTime, db, prepared, stage
+from idp.db.session import lines_of
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -59,7 +60,7 @@ class AuditEvent(db.Model):  # type: ignore[misc,name-defined]
 
 
 _BESIDE: ContextVar[Mapping[str, str]] = ContextVar("beside", default={})  # noqa: B039 — read only
-_INSERT = insert(AuditEvent.__table__).inline()  # inline: nobody wants the id back
+_TABLE: Table = AuditEvent.__table__
 
 
 def record(
@@ -82,7 +83,7 @@ def record(
     `details` are small plain facts. Raises SecretRefused for a detail that is named like a secret.
     """
     row = _row(event, outcome, reason, actor, subject, client_id, sid, acr, amr, details)
-    stage(AuditEvent.__table__, row)
+    stage(_TABLE, row)
     metrics.count_event(event.value, outcome=row["outcome"], details=details)
 
 
@@ -105,7 +106,9 @@ def record_apart(
 def _committer() -> Committer:
     kept: Committer | None = current_app.extensions.get("idp.audit.committer")
     if kept is None:
-        kept = current_app.extensions.setdefault("idp.audit.committer", Committer(db.engine, _INSERT))
+        lines = lines_of(db.engine)
+        kept = Committer(lambda rows: prepared.write(lines, [(_TABLE, row) for row in rows]))
+        kept = current_app.extensions.setdefault("idp.audit.committer", kept)
     return kept
 
 
