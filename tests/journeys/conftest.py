@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 def phones(demo: RunningDemo) -> dict[str, Phone]:
     """Everybody's authenticator app, by the beginning of the username; shared, because a code counts once."""
     return {
-        one["username"].split(".")[0]: Phone(one["totp_secret"]) for one in demo.facts["people"] if one["totp_secret"]
+        one["username"].split(".")[0]: Phone(one["totp_secret"], partial(demo.forget_codes, one["username"]))
+        for one in demo.facts["people"]
+        if one["totp_secret"]
     }
 
 

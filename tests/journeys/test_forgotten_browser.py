@@ -11,17 +11,15 @@ import bcrypt
 import pytest
 from playwright.sync_api import expect
 
+from tests.chromium import needs_chromium
 from tests.hall.test_mail import Server as MailServer
 from tests.journeys.test_invitation_browser import mails, server, window  # noqa: F401  fixtures
 from tests.journeys.test_lost_phone_browser import code, read_key
-from tests.journeys.test_passkey_browser import CHROMIUM, PASSWORD, Window
+from tests.journeys.test_passkey_browser import PASSWORD, Window
 from tests.ops.test_server import until
 from tests.serving import Server
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
+pytestmark = [pytest.mark.xdist_group("journey"), needs_chromium]
 ADDRESS = "mara@example.org"
 NEW = "Harbor-Lamp-77-Violin"
 LINK = re.compile(r"http://localhost:\d+/\S+token=\S+")

@@ -8,26 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from idp import config, create_app
 from idp.db import db
 from tests.authn.signing_in import PASSWORD, make_codes, make_person, new_secret
-from tests.journeys.test_story_browser import ARGUMENTS, CHROMIUM
+from tests.chromium import needs_chromium
 from tests.journeys.wire import Phone
 from tests.serving import Server, free_port, write_config
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)")
+pytestmark = [pytest.mark.xdist_group("journey"), needs_chromium]
 
 SECRETS = {name: new_secret() for name in ("priya", "sol", "ilona")}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

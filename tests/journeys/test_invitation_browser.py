@@ -12,17 +12,14 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
+from tests.chromium import needs_chromium
 from tests.hall.test_mail import Server as MailServer
-from tests.journeys.test_passkey_browser import CHROMIUM, PASSWORD, Window
-from tests.journeys.test_story_browser import ARGUMENTS
+from tests.journeys.test_passkey_browser import PASSWORD, Window
 from tests.serving import Server, free_port, write_config
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
+pytestmark = [pytest.mark.xdist_group("journey"), needs_chromium]
 
 
 @pytest.fixture
@@ -55,12 +52,10 @@ def server(migrated_sqlite: Path, kv_url: str, tmp_path: Path, mails: MailServer
 
 
 @pytest.fixture
-def window(server: Server) -> Iterator[Window]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        made = Window(browser, server, width=320)
-        yield made
-        browser.close()
+def window(chromium: Browser, server: Server) -> Iterator[Window]:
+    made = Window(chromium, server, width=320)
+    yield made
+    made.context.close()
 
 
 def test_from_the_mail_to_a_sign_in_without_a_password(

@@ -17,17 +17,12 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from idp import config, create_app, users
 from idp.authn.factors import password, totp
 from idp.db import db
+from tests.chromium import needs_chromium
 from tests.journeys.wire import Phone
 from tests.pages.test_axe import AXE, violations
-from tests.pages.test_in_a_browser import CHROMIUM, chromium
 from tests.serving import Server, free_port, write_config
 
-__all__ = ["chromium"]  # the fixture
-
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
+pytestmark = [pytest.mark.xdist_group("journey"), needs_chromium]
 PASSWORD, SECRET = "Correct-Horse-42-Battery", pyotp.random_base32()
 STOP = """() => { const e = document.activeElement, s = getComputedStyle(e), box = e.getBoundingClientRect();
   return [s.outlineStyle, parseFloat(s.outlineWidth) >= 2, box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth] }"""

@@ -10,22 +10,13 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from idp.authn.factors import totp
-from tests.journeys.test_passkey_browser import CHROMIUM, PASSWORD, Window, pytestmark  # noqa: F401  a mark is used by its name
-from tests.journeys.test_story_browser import ARGUMENTS
+from tests.journeys.test_passkey_browser import PASSWORD, Window, pytestmark  # noqa: F401  a mark is used by its name
 from tests.serving import Server, free_port, write_config
 
 CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

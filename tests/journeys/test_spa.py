@@ -15,13 +15,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.chromium import needs_chromium
 from tests.journeys.test_foreign_clients import HERE, register
-from tests.journeys.test_story_browser import CHROMIUM, chromium, sign_in  # noqa: F401 — a fixture
+from tests.journeys.test_story_browser import sign_in
 
-pytestmark = [
-    pytest.mark.xdist_group("demo"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
+pytestmark = [pytest.mark.xdist_group("demo"), needs_chromium]
 
 
 class Files(SimpleHTTPRequestHandler):
@@ -86,7 +84,7 @@ def serve(demo, installed: Path) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def window(chromium) -> Iterator[Page]:  # noqa: F811
+def window(chromium) -> Iterator[Page]:
     """A fresh browser profile."""
     context = chromium.new_context()
     context.set_default_timeout(20_000)

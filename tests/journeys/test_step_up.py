@@ -14,14 +14,13 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from idp import embedded
-from tests.journeys.test_story_browser import CHROMIUM, chromium, fits, sign_in
+from tests.chromium import needs_chromium
+from tests.journeys.test_story_browser import fits, sign_in
 from tests.journeys.wire import RunningDemo
 
-__all__ = ["chromium"]  # the fixture
 pytestmark = pytest.mark.xdist_group("demo")
 
 OLD_S = 400
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)")
 
 
 def let_time_pass(demo: RunningDemo, username: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -80,6 +82,16 @@ class RunningDemo:
         command = [*IDP, "--config", str(self.var / "config.toml"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
+    def forget_codes(self, username: str) -> None:
+        """As if a minute had passed for the authenticator apps of this person: journeys share people, and a code counts once."""
+        store = sqlite3.connect(self.var / "idp.db", timeout=20)
+        with store:
+            store.execute(
+                "UPDATE totp_authenticators SET last_step = 0 WHERE user_id = (SELECT id FROM users WHERE username = ?)",
+                (username,),
+            )
+        store.close()
+
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(40)
@@ -90,12 +102,17 @@ class Phone:
     """An authenticator app that never shows a code twice: the provider takes each one once."""
 
     secret: str
+    forget: Callable[[], None] | None = None
     last_step: int = 0
 
     def code(self) -> str:
-        """The newest code that was not used; waits when this step and the next are spent."""
+        """The newest code that was not used. When this step and the next are spent: waits, or lets the provider forget them."""
         while self.last_step > time.time() // 30:
-            time.sleep(0.2)
+            if self.forget:
+                self.forget()
+                self.last_step = 0
+            else:
+                time.sleep(0.2)
         self.last_step = max(int(time.time() // 30), self.last_step + 1)
         return pyotp.HOTP(self.secret).at(self.last_step)
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Route
 
 from idp import clients
+from tests.chromium import needs_chromium
 from tests.conftest import ISSUER
 from tests.oauth.conftest import csrf_in
 from tests.oauth.receiver import Receiver, elapsed_s, listening
 
 BYE = "https://rp.example.org/bye"
 FRONT = "https://rp.example.org/front?from=idp"
-CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 
 
 @pytest.fixture
@@ -138,15 +137,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def browser() -> Iterator[BrowserContext]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (tests/browser.sh)")
-    with sync_playwright() as playwright:
-        # a page that a test answers has no address of its own, and Chromium would not let it look at loopback
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-features=LocalNetworkAccessChecks"]
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium.new_context()
-        chromium.close()
+def browser(chromium: Browser) -> Iterator[BrowserContext]:
+    # a page that a test answers has no address of its own, and Chromium asks before it lets that look at loopback
+    context = chromium.new_context(permissions=["local-network-access"])
+    yield context
+    context.close()
 
 
 def through(client):
@@ -161,6 +156,7 @@ def through(client):
     return answer
 
 
+@needs_chromium
 @pytest.mark.parametrize("slow", [False, True], ids=["answers", "hangs"])
 def test_o42_chromium_opens_the_frames_and_goes_on(make_rp, client, alice, sign_in_as, receiver, browser, slow):
     receiver.delay_s = 60.0 if slow else 0.0

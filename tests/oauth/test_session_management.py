@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Route
 
 from idp.crypto import base64url
+from tests.chromium import needs_chromium
 from tests.conftest import ISSUER
 from tests.oauth.conftest import SEALING_KEY
 from tests.oauth.receiver import Receiver, listening
 
 COOKIE = "idp_op_state"
-CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 
 
 @pytest.fixture
@@ -165,16 +164,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def browser() -> Iterator[BrowserContext]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (tests/browser.sh)")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-features=LocalNetworkAccessChecks"]
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium.new_context()
-        chromium.close()
+def browser(chromium: Browser) -> Iterator[BrowserContext]:
+    # a page that a test answers has no address of its own, and Chromium asks before it lets that look at loopback
+    context = chromium.new_context(permissions=["local-network-access"])
+    yield context
+    context.close()
 
 
+@needs_chromium
 def test_o43_attack_84_the_frame_answers_whoever_asks_rightly_and_nobody_else(
     make_rp, client, alice, sign_in_as, receiver, browser
 ):

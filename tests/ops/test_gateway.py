@@ -6,7 +6,7 @@ import asyncio
 import socket
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -238,6 +238,12 @@ def behind(*held: Future[None]) -> gateway.Gateway:
     return gateway.Gateway(application, threads=1, max_body=100)
 
 
+def run(story: Coroutine[Any, Any, None]) -> None:
+    """Not in the main thread, where the loop of Playwright may be running."""
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(asyncio.run, story).result()
+
+
 def test_l_3_an_answer_leaves_when_what_it_waits_for_is_done_and_holds_no_thread_meanwhile() -> None:
     async def story() -> None:
         first, second = Future[None](), Future[None]()
@@ -251,7 +257,7 @@ def test_l_3_an_answer_leaves_when_what_it_waits_for_is_done_and_holds_no_thread
         await asyncio.wait_for(waiting, 5)
         assert one.answer == other.answer == (200, b"a token")
 
-    asyncio.run(story())
+    run(story())
 
 
 def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
@@ -262,4 +268,4 @@ def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
         await asyncio.wait_for(behind(broken).__rsgi__(asked.scope, asked), 5)
         assert asked.answer is not None and asked.answer[0] == 503 and b"a token" not in asked.answer[1]
 
-    asyncio.run(story())
+    run(story())

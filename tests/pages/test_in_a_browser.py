@@ -2,83 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 from jinja2 import Environment
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from idp import language
-from tests.pages.conftest import STATIC
-from tests.pages.samples import CASES, CODES, COMMON
+from tests.chromium import needs_chromium
+from tests.pages.samples import CODES
+from tests.pages.visitor import QUIET, Visitor, Walker
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-src https://rounds.example.org"
-)
-HOST = "http://localhost"
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*quiet, "--disable-component-update"])
-        yield browser
-        browser.close()
-
-
-class Visitor:
-    """A browser window whose every request is answered here: pages from the samples, files from static, forms by a note."""
-
-    def __init__(self, context: BrowserContext, pages: Environment, *, lang: str = "en") -> None:
-        self.context, self.pages, self.lang = context, pages, lang
-        self.window = context.new_page()
-        self.complaints: list[str] = []
-        self.posts: list[str] = []
-        self.window.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
-        self.window.on("pageerror", lambda error: self.complaints.append(str(error)))
-        context.route("**/*", self._answer)
-
-    def _answer(self, route: Route) -> None:
-        path = urlsplit(route.request.url).path
-        if path.endswith("/passkey/options"):
-            route.fulfill(content_type="application/json", body="{}")  # no challenge: the script gives up quietly
-        elif route.request.method == "POST":
-            self.posts.append(route.request.post_data or "")
-            route.fulfill(status=204 if "slow" in route.request.url else 200, content_type="text/html", body="<p>taken")
-        elif not route.request.url.startswith(HOST):
-            route.fulfill(body="<p>another application", content_type="text/html")
-        elif path.startswith("/static/"):
-            file = STATIC / path.removeprefix("/static/")
-            route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
-        else:
-            _, _, template, variant = path.split("/")
-            with language.speaking(self.lang):  # here: this runs in a context of its own
-                body = self.pages.get_template(template).render(
-                    **{**COMMON, **CASES[template, variant], "lang": self.lang}
-                )
-            targets = " https://claims.example.org" if template == "form_post.html" else ""
-            policy = CSP.replace("form-action 'self'", f"form-action 'self'{targets}")
-            route.fulfill(
-                body=body, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy}
-            )
-
-    def open(self, template: str, variant: str = "first") -> Page:
-        self.window.goto(f"{HOST}/show/{template}/{variant}")
-        return self.window
+pytestmark = [pytest.mark.xdist_group("browser"), needs_chromium]
 
 
 @pytest.fixture
@@ -100,24 +34,27 @@ def plain_visitor(chromium: Browser, pages: Environment) -> Iterator[Visitor]:
     context.close()
 
 
-QUIET = [case for case in sorted(CASES) if case[0] != "form_post.html"]  # that one leaves at once
-TOO_SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]):not([readonly]), summary')]
-  .filter(e => e.checkVisibility() && !e.matches('.skip')).map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
-  .filter(([, box]) => box.height < 24 || box.width < 24).map(([html]) => html)"""
+@pytest.fixture(scope="module")
+def walker(chromium: Browser, pages: Environment) -> Iterator[Walker]:
+    """Somebody on a phone who goes from page to page."""
+    with Walker.on(chromium, pages, viewport={"width": 320, "height": 640}) as made:
+        yield made
+
+
+LOOK = """() => {
+  for (const panel of document.querySelectorAll("details")) panel.open = true;
+  const exempt = [...document.querySelectorAll(".mail a, .notice a, p > a")]; // links in running text
+  const small = [...document.querySelectorAll("a, button, input:not([type=hidden]):not([readonly]), summary")]
+    .filter((e) => e.checkVisibility() && !e.matches(".skip") && !exempt.includes(e))
+    .filter((e) => { const box = e.getBoundingClientRect(); return box.height < 24 || box.width < 24 });
+  return [document.documentElement.scrollWidth, small.map((e) => e.outerHTML.slice(0, 80))] }"""
 
 
 @pytest.mark.parametrize(("template", "variant"), QUIET)
-def test_1_4_10_and_2_5_8_everything_fits_at_320_px_and_can_be_hit(
-    visitor: Visitor, template: str, variant: str
-) -> None:
-    visitor.window.set_viewport_size({"width": 320, "height": 640})
-    window = visitor.open(template, variant)
-    for panel in window.locator("details").all():
-        panel.evaluate("e => e.open = true")
-    assert window.evaluate("document.documentElement.scrollWidth") == 320
-    inline = window.locator(".mail a, .notice a, p > a").all()  # links in running text are exempt
-    exempt = {link.evaluate("e => e.outerHTML.slice(0, 80)") for link in inline}
-    assert set(window.evaluate(TOO_SMALL)) <= exempt
+def test_1_4_10_and_2_5_8_everything_fits_at_320_px_and_can_be_hit(walker: Walker, template: str, variant: str) -> None:
+    walker.complaints.clear()
+    assert walker.open(template, variant).evaluate(LOOK) == [320, []]
+    assert walker.complaints == []
 
 
 def test_1_4_12_wider_text_spacing_loses_nothing(visitor: Visitor) -> None:

@@ -12,15 +12,11 @@ from playwright.sync_api import Browser
 from idp.authn import password_policy
 from idp.authn.password_policy import PRESETS, Policy
 from idp.config import Settings
+from tests.chromium import needs_chromium
 from tests.pages.samples import CASES
-from tests.pages.test_in_a_browser import CHROMIUM, Visitor, chromium
+from tests.pages.visitor import Visitor
 
-__all__ = ["chromium"]  # the fixture
-
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
+pytestmark = [pytest.mark.xdist_group("browser"), needs_chromium]
 
 TYPED = [
     "",

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from jinja2 import Environment
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.chromium import needs_chromium
 from tests.pages.conftest import STATIC
 from tests.pages.samples import CASES, COMMON
+from tests.pages.visitor import HOST, TYPES
 
-HOST = "http://localhost"
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-CHROMIUM = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
-
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (tests/browser.sh)"),
-]
+pytestmark = [pytest.mark.xdist_group("browser"), needs_chromium]
 
 
 class Account:
@@ -62,11 +56,10 @@ class Account:
 
 
 @pytest.fixture
-def account(pages: Environment) -> Iterator[Account]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield Account(browser.new_page(), pages)
-        browser.close()
+def account(chromium: Browser, pages: Environment) -> Iterator[Account]:
+    context = chromium.new_context()
+    yield Account(context.new_page(), pages)
+    context.close()
 
 
 def test_w3_it_warns_in_time_and_one_click_extends(account: Account) -> None:
