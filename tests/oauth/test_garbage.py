@@ -9,6 +9,7 @@ from joserfc import jws
 
 from idp import clock, strict_json
 from tests.conftest import ISSUER
+from tests.each import on_each
 from tests.oauth.conftest import REDIRECT_URI
 from tests.oauth.signing import jwks, key
 
@@ -51,8 +52,8 @@ def signed(body: str) -> str:
     return jws.serialize_compact({"alg": "ES256", "kid": key().kid}, body, key(), algorithms=["ES256"])
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", JSON_GARBAGE)
+@on_each("place", PLACES)
+@on_each("kind", JSON_GARBAGE)
 def test_attack_19_claims_that_nobody_can_keep_are_refused(rp, alice, sign_in_as, place, kind):
     sign_in_as(alice)
     told = rp.callback(claims=PLACES[place].replace("?", JSON_GARBAGE[kind]))
@@ -66,7 +67,7 @@ def test_attack_19_a_name_that_is_no_text(rp, alice, sign_in_as, kind):
     assert rp.callback(claims=f"{{{JSON_GARBAGE[kind]}:null}}")["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("kind", JSON_GARBAGE)
+@on_each("kind", JSON_GARBAGE)
 def test_attack_144_authorization_details_that_nobody_can_keep(rp, alice, sign_in_as, kind):
     sign_in_as(alice)
     for sent in ('[{"type":"payment","amount":?}]', '[{"type":?}]', "?"):
@@ -74,14 +75,14 @@ def test_attack_144_authorization_details_that_nobody_can_keep(rp, alice, sign_i
         assert told["error"] == "invalid_authorization_details"
 
 
-@pytest.mark.parametrize("garbage", BYTES)
-@pytest.mark.parametrize("name", PARAMETERS)
+@on_each("garbage", BYTES)
+@on_each("name", PARAMETERS)
 def test_attack_144_bytes_that_are_no_text_in_a_query(client, rp, name, garbage):
     for sent in (f"{name}={garbage}", f"{garbage}=x", f"client_id={rp.client.client_id}&{name}=a{garbage}b"):
         assert client.get(f"/authorize?{sent}").status_code == 400
 
 
-@pytest.mark.parametrize("garbage", BYTES)
+@on_each("garbage", BYTES)
 def test_attack_144_bytes_that_are_no_text_in_a_form(client, rp, garbage):
     for path in ("/authorize", "/token", "/par", "/introspect", "/revoke", "/device_authorization"):
         for sent in (f"grant_type={garbage}", f"state=a{garbage}b&client_id={rp.client.client_id}", f"{garbage}=x"):
@@ -89,22 +90,20 @@ def test_attack_144_bytes_that_are_no_text_in_a_form(client, rp, garbage):
             assert answer.status_code == 400, (path, sent)
 
 
-@pytest.mark.parametrize("raw", [b"\xed\xa0\x80", b"\xff", b"\xc0\xaf"])
+@on_each("raw", [b"\xed\xa0\x80", b"\xff", b"\xc0\xaf"])
 def test_attack_144_raw_bytes_that_are_no_text_in_a_form(client, raw):
     answer = client.post("/token", data=b"grant_type=" + raw, content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 400 and answer.get_json()["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize(
-    "path", ["/login", "/consent", "/authorize/resume", "/end_session", "/device", "/recover/password"]
-)
-@pytest.mark.parametrize("garbage", BYTES)
+@on_each("path", ["/login", "/consent", "/authorize/resume", "/end_session", "/device", "/recover/password"])
+@on_each("garbage", BYTES)
 def test_attack_144_bytes_that_are_no_text_on_the_way_of_a_person(client, path, garbage):
     names = ("flow", "txn", "id_token_hint", "post_logout_redirect_uri", "user_code", "state")
     assert client.get(f"{path}?{'&'.join(f'{name}={garbage}' for name in names)}").status_code < 500
 
 
-@pytest.mark.parametrize("kind", JSON_GARBAGE)
+@on_each("kind", JSON_GARBAGE)
 def test_attack_19_a_request_object_that_nobody_can_keep(make_rp, alice, sign_in_as, kind):
     sign_in_as(alice)
     rp = make_rp(jwks=jwks(key()))
@@ -115,7 +114,7 @@ def test_attack_19_a_request_object_that_nobody_can_keep(make_rp, alice, sign_in
         assert told["error"] == "invalid_request_object", name
 
 
-@pytest.mark.parametrize("kind", JSON_GARBAGE)
+@on_each("kind", JSON_GARBAGE)
 def test_attack_144_metadata_that_nobody_can_keep(client, kind):
     body = f'{{"redirect_uris":["{REDIRECT_URI}"],"client_name":{JSON_GARBAGE[kind]}}}'
     answer = client.post("/register", data=body, content_type="application/json")
@@ -130,7 +129,7 @@ def test_attack_144_a_hint_as_long_as_a_book_is_no_hint(rp, client):
     assert kept and not any("x" * 400 in text for text in kept)
 
 
-@pytest.mark.parametrize(
+@on_each(
     "sent", ['{"a":1,"a":1}', "[1e400]", "[9007199254740992]", '["\\udc00"]', "[NaN]", "[" * 99999, "", "{", b"\xff"]
 )
 def test_strict_json_reads_what_everybody_reads_alike_and_nothing_else(sent):
