@@ -36,7 +36,8 @@ browser: ## a Chromium for the browser tests (uses apt-get where there is none)
 	@sh tests/browser.sh
 
 test: check browser ## check, then every test: rooms, races, journeys; SQLite and PostgreSQL
-	$(BIN)/pytest -n 2 --dist loadgroup
+	@# every server that a test starts would compile the whole house again
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadgroup
 
 fuzz: $(STAMP) ## 20,000 requests that no test sent before (FUZZ=… for another number)
 	FUZZ=$(or $(FUZZ),20000) $(BIN)/pytest -n 2 tests/oauth/test_fuzz.py
