@@ -100,8 +100,8 @@ class Server:
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200
+        try:  # without the authorities of the world, which take 30 ms of CPU to read at every try
+            return httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False, verify=False).status_code == 200
         except httpx.HTTPError:
             return False
 
