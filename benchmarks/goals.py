@@ -61,18 +61,14 @@ def _peers(found: Found) -> Iterator[Goal]:
         yield Goal(f"{_title(tables, name)}: idp ÷ {NODE}", _ratio(tables, name, NODE), limit, unit=" ×")
     for peer in (DJANGO, CANAILLE):
         for name in BESIDE_NODE:
-            if (
-                name in tables
-                and tables[name].rows.get(peer)
-                and tables[name].rows[peer].trouble == "has no such thing"
-            ):
-                continue
-            yield Goal(
-                f"{_title(tables, name)}: idp ÷ {peer}",
-                _ratio(tables, name, peer),
-                BESIDE_DJANGO_AND_CANAILLE,
-                unit=" ×",
-            )
+            row = tables[name].rows.get(peer) if name in tables else None
+            if row is not None and row.trouble != "has no such thing":
+                yield Goal(
+                    f"{_title(tables, name)}: idp ÷ {peer}",
+                    _ratio(tables, name, peer),
+                    BESIDE_DJANGO_AND_CANAILLE,
+                    unit=" ×",
+                )
 
 
 def _sign_in(found: Found) -> Iterator[Goal]:
