@@ -40,12 +40,14 @@ def _measured(peer: Peer, starts: int) -> list[Fact]:
     took = []
     for number in range(starts):
         server = peer.start()
-        took.append(server.cold_start_s)
-        if number == starts - 1:
-            peer.turn(BY_NAME["jwks"], 1.0)
-            peer.turn(BY_NAME["client_credentials_opaque"], 1.0)
-            memory = server.memory_mb()
-        server.stop()
+        try:
+            took.append(server.cold_start_s)
+            if number == starts - 1:
+                peer.turn(BY_NAME["jwks"], 1.0)
+                peer.turn(BY_NAME["client_credentials_opaque"], 1.0)
+                memory = server.memory_mb()
+        finally:
+            server.stop()
     start_s, spread = median(took), f"{min(took):.2f}–{max(took):.2f}"
     return [
         Fact(f"{peer.name}.versions", 0.0, "", f"{peer.name}: {versions}"),
