@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -140,26 +141,11 @@ class Gateway:
             raise _NoLength
         if not announced or int(announced) == 0 or int(announced) > self.max_body:
             return b""
-        body = await self._in_time(proto)
+        async with asyncio.timeout(self.body_within_s):
+            body: bytes = await proto()
         if len(body) != int(announced):
             raise ValueError("the body is not as long as announced")
         return body
-
-    async def _in_time(self, proto: Any) -> bytes:
-        reading = asyncio.ensure_future(self._read(proto))
-        done, _ = await asyncio.wait({reading}, timeout=self.body_within_s)
-        if not done:
-            reading.cancel()
-            raise TimeoutError
-        return reading.result()
-
-    async def _read(self, proto: Any) -> bytes:
-        body = bytearray()
-        async for chunk in proto:
-            body += chunk
-            if len(body) > self.max_body:
-                break
-        return bytes(body)
 
     def _answer(self, environ: Environ, body: bytes, tell: Callable[[_Answer], Any]) -> None:
         """Let the application answer, in a thread; what the answer has to wait for, it waits for without one."""
@@ -209,16 +195,17 @@ def _settle(answered: asyncio.Future[_Answer], answer: _Answer) -> None:
 def environ_of(scope: Any) -> Environ:
     """Return what WSGI wants to know of a request (PEP 3333)."""
     server, port = _host_and_port(scope.server)
-    client, client_port = _host_and_port(scope.client)
+    client, _, client_port = scope.client.rpartition(":")
+    path = scope.path
     environ: Environ = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": scope.path.encode("utf-8", "replace").decode("latin-1"),
+        "PATH_INFO": path if path.isascii() else path.encode("utf-8", "replace").decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "SERVER_NAME": server,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": client,
+        "REMOTE_ADDR": client.strip("[]"),
         "REMOTE_PORT": client_port,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.scheme,
@@ -228,22 +215,25 @@ def environ_of(scope: Any) -> Environ:
         "wsgi.run_once": False,
     }
     for name, value in scope.headers.items():
-        _add_header(environ, name, value)
+        key = _key_of(name)
+        if key in environ:
+            environ[key] += f"{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
+        elif key:
+            environ[key] = value
     if scope.authority:  # of a whole URL in the request line: it counts, not the header (RFC 9112 section 3.2.2)
         environ["HTTP_HOST"] = scope.authority
     return environ
 
 
-def _add_header(environ: Environ, name: str, value: str) -> None:
-    """Names with an underscore are left out: in WSGI they could pass for the name with a hyphen that a proxy sets."""
-    if "_" in name:
-        return
-    key = name.upper().replace("-", "_")
-    key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-    joint = "; " if key == "HTTP_COOKIE" else ","
-    environ[key] = f"{environ[key]}{joint}{value}" if key in environ else value
+@lru_cache(maxsize=512)
+def _key_of(header: str) -> str:
+    """Return the name that WSGI has for a header. Names with an underscore are left out, by "": in WSGI they could pass for the name
+    with a hyphen that a proxy sets."""
+    key = "" if "_" in header else header.upper().replace("-", "_")
+    return key if key in ("", "CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
+@lru_cache(maxsize=16)
 def _host_and_port(address: str) -> tuple[str, str]:
     host, _, port = address.rpartition(":")
     return host.strip("[]"), port
