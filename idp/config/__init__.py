@@ -8,7 +8,9 @@ writing.py   config.example.toml, and the view with secrets masked
 
 from __future__ import annotations
 
-from flask import current_app
+from typing import Any
+
+from flask.globals import app_ctx
 
 from idp.config.checks import SIGNING_ALGS, key_bytes
 from idp.config.protocol import Resource, TrustedIssuer
@@ -23,7 +25,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+_PRESENT: Any = app_ctx  # the proxy; what it stands for is asked for once a call
+
+
 def settings() -> Settings:
-    """Return the settings of the current application."""
-    found: Settings = current_app.extensions["idp.settings"]
+    """Return the settings of the current application. Raises RuntimeError where there is none."""
+    found: Settings = _PRESENT._get_current_object().app.extensions["idp.settings"]  # asked a dozen times a request
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, FromClause, MetaData, String, Table, Text, Update, event
+from sqlalchemy import DateTime, FromClause, MetaData, String, Table, Text, Update, event, insert
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
@@ -22,8 +22,8 @@ from sqlalchemy.types import TypeDecorator
 from idp import paths
 from idp.config import Settings
 from idp.db.prepared import Prepared as Prepared
-from idp.db.prepared import Row
-from idp.db.session import Session
+from idp.db.prepared import Row, write, write_if
+from idp.db.session import Session, lines_of, staged, take_staged
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -133,22 +133,55 @@ _READS = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
 def stage(table: FromClause, row: Row) -> None:
-    """Insert a row when the running unit of work commits, in one trip with all others (db/session.py)."""
-    _session().stage(cast(Table, table), row)
+    """Insert a row when the running unit of work commits, in one trip with all others (db/session.py).
+
+    All rows of a table must name the same columns.
+    """
+    session, whole = _begun(), cast(Table, table)
+    if session is not None and session.in_nested_transaction():  # it may be rolled back alone
+        session.connection().execute(insert(whole), dict(row))
+    else:
+        staged().append((whole, row))
 
 
 def ask(statement: Prepared, values: Row) -> list[dict[str, Any]]:
-    """Run a prepared SELECT; rows are dicts by the columns' names. One trip where no transaction is open."""
-    return _session().ask(statement, values)
+    """Run a prepared SELECT; rows are dicts by the columns' names. One trip where no transaction is open, else a part of it."""
+    session = _begun()
+    if staged():
+        session = cast(Session, db.session())
+        session.settle()
+    if session is not None and session.in_transaction():
+        return [dict(row) for row in session.connection().execute(statement.statement, dict(values)).mappings()]
+    return statement.rows(lines_of(db.engine), values)
+
+
+def commit() -> None:
+    """Commit the running unit of work."""
+    session = _begun()
+    if session is not None:
+        session.commit()
+    elif rows := take_staged():
+        write(lines_of(db.engine), rows)
 
 
 def commit_if(guard: Update, values: Row) -> bool:
-    """Commit everything if this UPDATE changes one row, else drop what is staged: how a thing is spent once (db/session.py)."""
-    return _session().commit_if(guard, values)
+    """Commit everything if this UPDATE changes one row, in one atomic step; else drop what is staged, and say so.
+
+    For what may happen once: of any number of callers with the same guard one hears True, and only that one's rows are written.
+    """
+    session, rows = _begun(), take_staged()
+    if session is None or not session.in_transaction():
+        return write_if(lines_of(db.engine), guard, values, rows)
+    if session.connection().execute(guard, dict(values)).rowcount != 1:
+        return False
+    staged().extend(rows)
+    session.commit()
+    return True
 
 
-def _session() -> Session:
-    return cast(Session, db.session())
+def _begun() -> Session | None:
+    """Return the session of this unit of work, if anybody has asked for one."""
+    return cast(Session, db.session()) if db.session.registry.has() else None
 
 
 @contextmanager

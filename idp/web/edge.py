@@ -11,7 +11,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from idp import language
 from idp.config import Settings, settings
-from idp.db import db
+from idp.db import commit as commit_work
 from idp.gateway import HELD
 from idp.web import reader
 from idp.web.answers import asset, content_security_policy
@@ -112,8 +112,7 @@ def _commit(response: Response) -> Response:
 def commit(environ: Environ) -> None:
     """Commit what the view staged: an answer, good or bad, is a fact (house.md, rule 1). Then wait for what others commit for it,
     unless the server in front does (gateway.py), which has no thread to lose."""
-    if db.session.registry.has():
-        db.session.commit()
+    commit_work()
     held = g.pop("answer_held_for", ())
     if HELD in environ:
         environ[HELD].extend(held)

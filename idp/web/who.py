@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Response, g, has_app_context, has_request_context, request
+from flask.globals import app_ctx
 
 from idp import crypto
 from idp.config import settings
 
+_PRESENT: Any = app_ctx
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 
@@ -28,12 +30,13 @@ def context() -> RequestContext:
     """Return the present request's context."""
     if not has_app_context():
         return RequestContext()
-    found = g.get("request_context")
+    kept = _PRESENT._get_current_object().g
+    found: RequestContext | None = kept.get("request_context")
     if found is None:
         if not has_request_context():
             return RequestContext()
-        found = g.request_context = context_of(request.environ, browser_id=_browser_id_sent())
-    return cast(RequestContext, found)
+        found = kept.request_context = context_of(request.environ, browser_id=_browser_id_sent())
+    return found
 
 
 def context_of(environ: dict[str, Any], *, browser_id: str | None = None) -> RequestContext:

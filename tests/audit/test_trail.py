@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from idp import audit, clock
 from idp.audit import Event, SecretRefused
 from idp.audit.text import DETAILS_BYTES, canonical, clean, details_json, guard
-from idp.db import committing, db, prepared
+from idp.db import committing, db
+from idp.db import session as unit
 from tests.conftest import in_threads
 
 
@@ -81,8 +82,8 @@ def test_l_3_others_see_an_event_only_after_the_commit(app):
 
 
 def test_the_events_of_a_request_are_written_in_one_trip(app, monkeypatch):
-    sent, write = [], prepared.write
-    monkeypatch.setattr(prepared, "write", lambda lines, rows: (sent.append(list(rows)), write(lines, rows)))
+    sent, write = [], unit.write
+    monkeypatch.setattr(unit, "write", lambda lines, rows: (sent.append(list(rows)), write(lines, rows)))
     statements = []
     sa.event.listen(db.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     audit.record(Event.SESSION_PRESENTED, subject="s1")

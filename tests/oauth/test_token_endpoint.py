@@ -251,16 +251,30 @@ def test_attack_134_nothing_secret_is_logged(machine, rp, alice, sign_in_as, cap
     assert machine.raw_secret not in caplog.text and rp.raw_secret not in caplog.text
 
 
-def test_performance_8_7_the_token_path_uses_no_orm_and_few_statements(app, machine):
+def test_performance_8_7_the_token_path_uses_no_orm_and_few_trips(app, machine, rp, alice, sign_in_as, monkeypatch):
     import sqlalchemy as sa
 
     from idp.db import db
+    from idp.db.lines import Lines
 
+    sign_in_as(alice)
+    first = rp.redeem(rp.code(scope="openid offline_access"))
+    second = rp.refresh(first.refresh_token)
     machine.token(grant_type="client_credentials")
-    seen: list[str] = []
-    sa.event.listen(db.engine, "before_cursor_execute", lambda *args: seen.append(args[2].split()[0]))
-    assert machine.token(grant_type="client_credentials").status == 200
-    assert [word for word in seen if word not in ("BEGIN", "COMMIT")] == ["INSERT"]  # the audit event
+    through_the_session, trips, lend = [], [], Lines.cursor
+    sa.event.listen(db.engine, "before_cursor_execute", lambda *args: through_the_session.append(args[2]))
+    monkeypatch.setattr(Lines, "cursor", lambda lines: trips.append(1) or lend(lines))
+
+    def costs(work):
+        trips.clear()
+        assert work().status == 200 and through_the_session == []
+        return len(trips)
+
+    assert costs(lambda: machine.token(grant_type="client_credentials")) == 1  # the event
+    assert costs(lambda: rp.refresh(second.refresh_token)) == 2  # look; rotate, with successor and event
+    code = rp.code(scope="openid offline_access")
+    through_the_session.clear()
+    assert costs(lambda: rp.redeem(code)) == 2  # look; refresh token and event
 
 
 def test_no_url_of_the_request_is_trusted(machine):

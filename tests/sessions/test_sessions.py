@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from idp import audit, clock, crypto, kv, sessions
 from idp.db import db
 from idp.sessions import store
+from idp.web import edge
 from tests.conftest import in_threads
 
 TWO = {"acr": "urn:idp:acr:2fa", "amr": ("pwd", "otp", "mfa")}
@@ -156,7 +157,7 @@ def test_no_session_survives_a_commit_that_failed(client: FlaskClient, monkeypat
         monkeypatch.undo()
         raise RuntimeError("the database went away at the commit")
 
-    monkeypatch.setattr(db.session, "commit", fail)
+    monkeypatch.setattr(edge, "commit_work", fail)
     assert client.get("/t/start/alice").status_code == 500
     assert (secret(client), sessions.of("alice")) == ("", [])
 
