@@ -6,9 +6,11 @@ shortened and its control characters are spelled out, so that nobody can write l
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import logging.config
+import os
 import re
 import sys
 import time
@@ -21,12 +23,14 @@ from urllib.parse import quote
 import orjson
 from flask import Flask, Response, g, request
 
+from idp import clock
 from idp.config.schema import Log
 
 MAX_TEXT = 2000  # characters of one value
 MAX_TRACE = 16000
 HIDDEN = "[hidden]"
 ACCESS = logging.getLogger("idp.access")
+_ROOT = logging.getLogger()
 
 _Source = Callable[[], str | None]
 
@@ -244,7 +248,40 @@ def write_access(
         "size": size,
         "user_agent": agent[:200],
     }
-    ACCESS.log(level, "%s %s %d", method[:16], _path(path[:500]), status, extra=facts)
+    if _goes_straight():
+        _write_straight(level, f"{method[:16]} {_path(path[:500])} {status}", facts)
+    else:
+        ACCESS.log(level, "%s %s %d", method[:16], _path(path[:500]), status, extra=facts)
+
+
+def _goes_straight() -> bool:
+    """Whether the lines are JSON and go to standard error and nowhere else: then logging's way there is no use, and half of the cost."""
+    if ACCESS.handlers or len(_ROOT.handlers) != 1 or ACCESS.filters:
+        return False
+    out = _ROOT.handlers[0]
+    return type(out) is logging.StreamHandler and type(out.formatter) is JsonFormatter and out.stream is sys.__stderr__
+
+
+def _write_straight(level: int, message: str, facts: Mapping[str, Any]) -> None:
+    """Write the line that JsonFormatter would, in one system call."""
+    line: dict[str, Any] = {
+        "time": clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": logging.getLevelName(level).lower(),
+        "logger": ACCESS.name,
+        "message": _clean_text(message),
+        "pid": os.getpid(),
+    }
+    if found := _request_id():
+        line["request_id"] = _clean_text(found)
+    for name, value in facts.items():
+        line[name] = _clean_text(value) if isinstance(value, str) else value
+    with contextlib.suppress(OSError):  # as logging does where nobody reads
+        os.write(2, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+@functools.lru_cache(maxsize=1024)
+def _clean_text(text: str) -> str:
+    return clean(text)
 
 
 def flush() -> None:
