@@ -310,7 +310,7 @@ class _Cache:
             if client is None or generation != self.generation:
                 return
             if len(self.clients) >= _CACHE_SIZE:
-                self._empty(time.monotonic())
+                self.clients.pop(next(iter(self.clients)))  # the one that came first
             self.clients[client.client_id] = client
 
     def forget(self) -> None:

@@ -147,6 +147,15 @@ def test_a_found_client_costs_no_query(app):
     assert seen == []
 
 
+def test_a_full_cache_forgets_the_client_that_came_first_and_no_other(app, monkeypatch):
+    monkeypatch.setattr(registry, "_CACHE_SIZE", 2)
+    ids = [register()[0].client_id for _ in range(3)]
+    db.session.commit()
+    for client_id in ids:
+        clients.get(client_id)
+    assert list(app.extensions["idp.clients"].clients) == ids[1:]
+
+
 def test_another_worker_sees_a_change_within_a_second(app, make_app):
     """Two applications on one database and one Redis prefix stand for two workers."""
     client, raw_secret = register()
