@@ -2,8 +2,8 @@
 
 A thread that waits for a client can be held for ever: sixteen clients that send a byte every few seconds would hold all of a worker's
 threads, and granian has no deadline for bodies (attack 141). So bodies are awaited here, in the event loop, where waiting costs a few
-kilobytes and no thread; who needs longer than `BODY_WITHIN_S` hears 408. `/healthz` has a thread of its own: it says whether the process
-is alive, however much there is to do.
+kilobytes and no thread; who needs longer than `BODY_WITHIN_S` hears 408. Programs and people have threads of their own, so that tokens do not
+queue behind pages while everybody signs in (attack 143). `/healthz` has one alone: it says whether the process is alive, however much there is to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -95,10 +95,20 @@ class _Documents:
 class Gateway:
     """An RSGI application around a WSGI application."""
 
-    def __init__(self, app: Application, *, threads: int, max_body: int, body_within_s: float = BODY_WITHIN_S) -> None:
+    def __init__(
+        self,
+        app: Application,
+        *,
+        threads: int,
+        max_body: int,
+        for_programs: Container[str] = (),
+        body_within_s: float = BODY_WITHIN_S,
+    ) -> None:
         self.app, self.max_body, self.body_within_s = app, max_body, body_within_s
         self._documents = _Documents()
-        self._threads = ThreadPoolExecutor(threads, "request")
+        self._paths_for_programs = for_programs
+        self._for_people = ThreadPoolExecutor(threads, "page")
+        self._for_programs = ThreadPoolExecutor(threads, "request")
         self._for_probes = ThreadPoolExecutor(1, "probe")
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -124,13 +134,18 @@ class Gateway:
         except Exception:  # the client went away, or sent what HTTP does not know
             proto.response_str(400, _PLAIN, "The request could not be read.\n")
             return
-        threads = self._for_probes if scope.path == _ALIVE else self._threads
+        threads = self._threads_for(scope.path)
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[_Answer] = loop.create_future()
         threads.submit(self._answer, environ, body, lambda told: loop.call_soon_threadsafe(_settle, answered, told))
         answer = await answered
         self._documents.keep(scope, answer)
         proto.response_bytes(answer.status, answer.headers, answer.body)
+
+    def _threads_for(self, path: str) -> ThreadPoolExecutor:
+        if path in self._paths_for_programs:
+            return self._for_programs
+        return self._for_probes if path == _ALIVE else self._for_people
 
     async def _body(self, environ: Environ, proto: Any) -> bytes:
         """Read the body, as far as the application would; what is longer it refuses by its length. Raises ValueError for one cut off."""

@@ -94,7 +94,7 @@ def _let_go() -> None:
     """Close every connection: a forked worker must not share one with us."""
     db.session.remove()
     db.engine.dispose()
-    kv.client().close()
+    kv.let_go()
 
 
 class _Server(MPServer):
@@ -193,7 +193,9 @@ def worker(settings: config.Settings) -> Gateway:
             log.exception("the signing keys cannot be read yet; the first request tries again")
         finally:
             db.session.remove()
-    gateway = Gateway(app, threads=settings.server.threads, max_body=web.MAX_BODY)
+    gateway = Gateway(
+        app, threads=settings.server.threads, max_body=web.MAX_BODY, for_programs=app.extensions["idp.front"].endpoints
+    )
     warm.begin(app)
     return gateway
 

@@ -21,7 +21,9 @@ class Server:
     port: int = setting(8000, "Port to listen on.", at_least=1)
     workers: int = setting(0, "Worker processes; 0 means one per core.", at_least=0)
     threads: int = setting(
-        8, "Threads per worker. Sign-ins that wait for a password check never take the last two.", at_least=1
+        8,
+        "Threads per worker for pages, and as many for tokens. Sign-ins that wait for a password check never take the last two.",
+        at_least=1,
     )
     trusted_proxies: int = setting(
         0,

@@ -102,7 +102,7 @@ def install(app: Flask, settings: Settings) -> None:
             options["max_overflow"] = -1  # whoever holds the write lock must never wait for a second connection
         options["connect_args"] = {"timeout": settings.database.busy_timeout_s}
     else:
-        options |= {"pool_size": settings.database.pool_size, "max_overflow": settings.server.threads + 2}
+        options |= {"pool_size": settings.database.pool_size, "max_overflow": 2 * settings.server.threads + 2}
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import statistics
+import threading
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -267,5 +268,28 @@ def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
         asked = Asked()
         await asyncio.wait_for(behind(broken).__rsgi__(asked.scope, asked), 5)
         assert asked.answer is not None and asked.answer[0] == 503 and b"a token" not in asked.answer[1]
+
+    run(story())
+
+
+def test_attack_143_pages_that_are_stuck_keep_no_thread_from_tokens() -> None:
+    go_on = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/login":
+            assert go_on.wait(10)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["PATH_INFO"].encode()]
+
+    async def story() -> None:
+        front = gateway.Gateway(application, threads=1, max_body=100, for_programs={"/token"})
+        page, token = Asked("/login"), Asked("/token")
+        stuck = asyncio.ensure_future(front.__rsgi__(page.scope, page))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(front.__rsgi__(token.scope, token), 5)
+        assert token.answer == (200, b"/token") and page.answer is None
+        go_on.set()
+        await asyncio.wait_for(stuck, 5)
+        assert page.answer == (200, b"/login")
 
     run(story())
