@@ -7,6 +7,7 @@ Cluster keeps them in one slot. When Redis is away every call raises Unavailable
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
@@ -62,7 +63,7 @@ def call(*command: str | bytes | int | float) -> Any:
     to = cast(Any, client())
     if type(getattr(to, "connection_pool", None)) is not redis.ConnectionPool:
         return to.execute_command(*command)
-    idle = _idle_of(to)
+    idle = _idle_of(to, os.getpid())
     try:
         connection = idle.pop()
     except IndexError:
@@ -86,15 +87,15 @@ def call(*command: str | bytes | int | float) -> Any:
 def let_go() -> None:
     """Close every connection, as before a fork; the next command makes a new one."""
     to = client()
-    idle = _idle_of(to)
+    idle = _idle_of(to, os.getpid())
     while idle:
         idle.pop().disconnect()
     to.close()
 
 
 @lru_cache(maxsize=256)
-def _idle_of(to: redis.Redis) -> deque[Any]:
-    """Connections that nobody uses just now; the one used last is used next."""
+def _idle_of(to: redis.Redis, process: int) -> deque[Any]:
+    """Connections of this process that nobody uses just now; the one used last is used next. A fork takes none of them along."""
     return deque()
 
 

@@ -30,13 +30,15 @@ class Lines:
     @contextmanager
     def cursor(self) -> Iterator[Any]:
         """Lend a cursor (PEP 249) whose every statement is committed at once. Raises DBAPIError for what the driver raises."""
-        line = self._take()
+        line = None
         try:
+            line = self._take()
             yield line.cursor()
         except BaseException as error:
-            self._drop(line)
+            lost = line is None or bool(getattr(line, "broken", False))
+            self._drop(line, broke=lost)
             if isinstance(error, self.engine.dialect.loaded_dbapi.Error):
-                raise self._translated(error, line) from error
+                raise self._translated(error, lost=lost) from error
             raise
         self._idle.append((line, time.monotonic()))
 
@@ -72,16 +74,15 @@ class Lines:
             return False
         return True
 
-    def _drop(self, line: Any) -> None:
+    def _drop(self, line: Any, *, broke: bool) -> None:
         """Nobody knows in what state it is; if it broke, the others have probably lost their server too."""
-        broke = bool(getattr(line, "broken", False))
-        _close(line)
+        if line is not None:
+            _close(line)
         if broke:
             self.close()
 
-    def _translated(self, error: Exception, line: Any) -> DBAPIError:
+    def _translated(self, error: Exception, *, lost: bool) -> DBAPIError:
         """What the engine would raise; never with the parameters, which may be secrets' digests."""
-        lost = bool(getattr(line, "broken", False))
         base: Any = self.engine.dialect.loaded_dbapi.Error
         made: Any = DBAPIError.instance(None, None, error, base, hide_parameters=True, connection_invalidated=lost)
         return made if isinstance(made, DBAPIError) else DBAPIError(None, None, error, connection_invalidated=lost)

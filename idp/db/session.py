@@ -32,12 +32,17 @@ class Session(FlaskSession):
             self.connection().execute(insert(table).inline(), dict(row))
 
     def commit(self) -> None:
-        """Write what is staged and commit everything."""
-        if self.in_transaction():
+        """Write what is staged and commit everything; or nothing, where that fails: no change without its event."""
+        if not self.in_transaction():
+            if staged := take_staged():
+                write(lines_of(self.get_bind()), staged)
+            return
+        try:
             self.settle()
             super().commit()
-        elif staged := take_staged():
-            write(lines_of(self.get_bind()), staged)
+        except BaseException:
+            self.rollback()
+            raise
 
     def rollback(self) -> None:
         """Drop everything that was not committed."""

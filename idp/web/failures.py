@@ -11,7 +11,7 @@ import orjson
 from flask import Response
 from jinja2.exceptions import TemplateNotFound
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from idp import kv
 from idp.db import db, is_unreachable
@@ -73,7 +73,9 @@ class Fault:
 
 
 def fault_of(error: Exception) -> Fault:
-    """Sort an exception; what we did not foresee rolls back and is logged."""
+    """Sort an exception; what we did not foresee rolls back and is logged. What fails after a view, Flask wraps."""
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        error = error.original_exception
     if isinstance(error, IdpError):
         return Fault(error.status, error.code, error.public, _patience(getattr(error, "retry_after_s", None)))
     if isinstance(error, HTTPException):

@@ -10,7 +10,8 @@ from flask import Flask
 
 from idp import db as hall
 from idp.db import Prepared, ask, commit_if, db, stage
-from idp.db.session import lines_of
+from idp.db.lines import Lines
+from idp.db.session import Session, lines_of
 from tests.conftest import in_threads
 
 NOTES = sa.Table(
@@ -86,7 +87,7 @@ def test_they_share_the_fate_of_everything_else(app: Flask) -> None:
     stage(NOTES, {"name": "taken"})
     with pytest.raises(sa.exc.IntegrityError):
         db.session.commit()
-    db.session.rollback()
+    db.session.commit()  # of nothing: what failed is gone, whoever commits next
     assert names() == ["taken"]
 
 
@@ -155,6 +156,48 @@ def test_a_line_that_broke_is_replaced(app: Flask) -> None:
     stage(NOTES, {"name": "four"})
     db.session.commit()
     assert names() == ["one", "two", "four"]
+
+
+def test_attack_138_a_page_whose_event_cannot_be_written_changes_nothing(app: Flask) -> None:
+    def change() -> str:
+        db.session.execute(sa.insert(NOTES).values(name="changed"))
+        stage(NOTES, {"name": "told"})
+        return "done"
+
+    app.add_url_rule("/change", view_func=change, methods=["POST"])
+    stage(NOTES, {"name": "told"})  # so that the second one is refused
+    db.session.commit()
+    answer = app.test_client().post("/change")
+    assert answer.status_code == 500 and "done" not in answer.text
+    assert names() == ["told"]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_attack_94_a_database_that_is_away_at_the_commit_of_a_page_is_told_with_a_time(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    def change() -> str:
+        if busy:
+            db.session.execute(sa.select(NOTES.c.id))
+        stage(NOTES, {"name": "told"})
+        return "done"
+
+    def away(*_: object) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("could not connect"))
+
+    app.add_url_rule("/change", view_func=change, methods=["POST"])
+    monkeypatch.setattr(Lines, "_take", away)
+    monkeypatch.setattr(Session, "settle", away)
+    answer = app.test_client().post("/change")
+    assert answer.status_code == 503 and answer.headers["Retry-After"]
+
+
+def test_attack_94_a_server_that_is_gone_is_told_as_the_session_tells_it(postgres: str) -> None:
+    nowhere = sa.make_url(postgres).set(host="127.0.0.1", port=1, query={})
+    lines = Lines(sa.create_engine(nowhere))
+    with pytest.raises(sa.exc.OperationalError) as caught, lines.cursor():
+        pass
+    assert hall.is_unreachable(caught.value)
 
 
 def test_lines_end_with_their_engine(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -111,3 +112,15 @@ def test_attack_94_nobody_listens(make_app, sqlite_url):
     answer = client.get("/login", follow_redirects=True)
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
+
+
+def test_a_fork_takes_no_connection_along(app, monkeypatch):
+    assert kv.call("ECHO", "here") == "here"
+    mine = kv._idle_of(kv.client(), os.getpid())
+    assert len(mine) == 1
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    assert kv.call("ECHO", "there") == "there"
+    assert list(kv._idle_of(kv.client(), parent + 1)) != list(mine) and len(mine) == 1
+    kv.let_go()
+    assert not kv._idle_of(kv.client(), parent + 1)

@@ -39,6 +39,17 @@ def test_rfc9700_4_14_2_a_reused_refresh_token_revokes_its_family(rp, signed_in,
     assert "token.refresh_reused" in audit_trail
 
 
+@pytest.mark.parametrize(
+    "asked", [{"scope": "openid profile email address"}, {"resource": "https://unknown.example.org"}]
+)
+def test_attack_53_a_reused_one_is_an_alarm_whatever_else_is_asked(rp, signed_in, audit_trail, asked):
+    first = rp.sign_in(scope="openid offline_access")
+    second = rp.refresh(first.refresh_token)
+    assert rp.refresh(first.refresh_token, **asked).error == "invalid_grant"
+    assert rp.refresh(second.refresh_token).error == "invalid_grant"
+    assert "token.refresh_reused" in audit_trail
+
+
 def test_attack_56_of_twenty_refreshes_one_succeeds_and_the_family_is_revoked(app, rp, signed_in, audit_trail):
     raw = rp.sign_in().refresh_token
 

@@ -22,12 +22,14 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
     """
 
     def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken:
-        """Find the token, a rotated one too. Raises InvalidGrantError for one that is unknown, foreign, idle or revoked."""
+        """Find the token. Raises InvalidGrantError for one that is unknown, foreign, idle or revoked, RefreshTokenReused for a rotated one."""
         found = tokens.find(refresh_token)
         if found is None or not found.check_client(self.request.client) or not found.is_live:
             raise InvalidGrantError("The refresh token is unknown, expired or revoked; the person must sign in again.")
         if not client_certificate.confirms(found.family.cnf):
             raise InvalidGrantError("The refresh token is bound to another client certificate (RFC 8705 section 4).")
+        if found.was_rotated:  # an alarm, whatever else is asked, and no work that would keep the session alive
+            raise RefreshTokenReused(found.family.id)
         return found
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
@@ -36,8 +38,6 @@ class RefreshTokenGrant(AuthlibRefreshTokenGrant):  # type: ignore[misc]
         family = authorization_details.narrowed(token.family, self.request.sent)
         narrowed = Asked(self.request.sent.words("scope") or family.granted.scopes, family.resources)
         audience = resources.pick(resources.still_allowed(client, narrowed), self.request.sent.resources)
-        if token.was_rotated:  # an alarm, and no work that would keep the session alive
-            raise RefreshTokenReused(token.family.id)
         session_bond.insist_at_work(family)
         said = issuing.answer(client, family, audience, raw_refresh_token=None)
         said["refresh_token"] = tokens.issue(token.family)
