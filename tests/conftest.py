@@ -30,10 +30,10 @@ import idp
 from idp import clock, config, embedded, mail
 from idp.db import db, upgrade
 from tests import kept
-from tests.chromium import chromium
+from tests.chromium import chromium, without_the_loop_of_playwright
 from tests.clean_postgres import CleanPostgres, create_database
 
-__all__ = ["chromium"]  # a fixture of all rooms
+__all__ = ["chromium", "without_the_loop_of_playwright"]  # fixtures of all rooms
 ISSUER = "http://localhost"  # the host that Flask’s test client speaks to
 CLAIMS_API = "https://claims.example.org/api"
 PATIENTS_API = "https://patients.example.org/api"
