@@ -63,6 +63,8 @@ def of_form() -> Params:
 
 def _check_encoding(raw: bytes) -> None:
     """Werkzeug puts a mark where bytes are no UTF-8; then `state` would come back changed. Raises InvalidRequestError."""
+    if b"%" not in raw and raw.isascii():
+        return
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
