@@ -229,7 +229,9 @@ def _of_words(password: str, policy: Policy, user: User | None, *, breached: boo
         yield Violation("username", told)
     derived = policy.preset != "nist_800_63b_4"
     if breached or guessable.is_common(password, policy.context_words, derived=derived):
-        told = gettext("This password is among those that are tried first. Choose another that follows the rules below and that nobody would try.")
+        told = gettext(
+            "This password is among those that are tried first. Choose another that follows the rules below and that nobody would try."
+        )
         yield Violation("blocklist", told)
 
 
