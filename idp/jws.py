@@ -6,8 +6,8 @@ nothing is fetched because of them (attack 37). Public keys are imported once an
 
 from __future__ import annotations
 
-import base64
 import binascii
+import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from joserfc import jws
-from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from idp import strict_json
-from idp.crypto import base64url
+from idp import signatures, strict_json
+from idp.signatures import Verifier
 
 MAX_CHARS = 16_384
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
@@ -37,10 +36,13 @@ _KINDS: dict[str, tuple[str, str | None]] = {  # alg: kty, crv
     "EdDSA": ("OKP", "Ed25519"),
     "HS256": ("oct", None),
 }
+_KEYS: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _CURVES = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519", "X25519")}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_MATERIAL = ("kty", "crv", "x", "y", "n", "e")  # what of a public key decides about a signature
 _TRIED_AT_MOST = 4
 _LAST_SECOND = 2**53
+_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/  ")  # the standard's own two are no letters of base64url
 
 
 class BadSignature(Exception):
@@ -54,29 +56,26 @@ class Unverified:
     raw: str
     header: dict[str, Any]
     claims: dict[str, Any]
+    body: bytes  # the claims as they were written
+    signature: bytes
 
-
-class _Only(jws.JWSRegistry):
-    """joserfc's algorithms, exactly those named: EdDSA too, about whose name joserfc warns at every call."""
-
-    def get_alg(self, name: str) -> Any:
-        """Return the algorithm, if it is allowed."""
-        if name not in (self.allowed or ()):
-            raise UnsupportedAlgorithmError(name)
-        return self.algorithms[name]
+    @property
+    def message(self) -> bytes:
+        """What was signed (RFC 7515 section 5.2)."""
+        return self.raw.rpartition(".")[0].encode()
 
 
 def read(raw: str) -> Unverified:
     """Take a compact JWS apart. Raises BadSignature for anything loose: size, base64, doubled members, `crit`, `b64`."""
     if len(raw) > MAX_CHARS or not _SHAPE.fullmatch(raw):
         raise BadSignature("it is not a signed JWT in compact form")
-    head, body, _ = (_unbase64(segment) for segment in raw.split("."))
+    head, body, signature = map(_unbase64, raw.split("."))
     header = _json(head)
     if "crit" in header or "b64" in header or not isinstance(header.get("alg"), str):
         raise BadSignature("its header has no alg, or extensions that are not supported")
     if not isinstance(header.get("kid", ""), str) or not isinstance(header.get("typ", ""), str):
         raise BadSignature("kid and typ must be texts")
-    return Unverified(raw, header, _json(body))
+    return Unverified(raw, header, _json(body), body, signature)
 
 
 def read_unsigned(raw: str) -> Unverified:
@@ -86,11 +85,11 @@ def read_unsigned(raw: str) -> Unverified:
     """
     if len(raw) > MAX_CHARS or not _UNSIGNED.fullmatch(raw):
         raise BadSignature("it is not an unsigned JWT in compact form")
-    head, body, _ = (_unbase64(segment) for segment in raw.split("."))
+    head, body, nothing = map(_unbase64, raw.split("."))
     header = _json(head)
     if header.get("alg") != "none" or "crit" in header or "b64" in header:
         raise BadSignature("its header must say alg none, and nothing that is not supported")
-    return Unverified(raw, header, _json(body))
+    return Unverified(raw, header, _json(body), body, nothing)
 
 
 def verify(found: Unverified, keys: Sequence[Mapping[str, Any]], *, algs: Sequence[str]) -> None:
@@ -104,30 +103,17 @@ def verify(found: Unverified, keys: Sequence[Mapping[str, Any]], *, algs: Sequen
     fitting = [key for key in keys if _fits(key, alg, found.header.get("kid"))]
     if not fitting:
         raise BadSignature("none of the keys registered for it has this kid and fits this alg")
-    if not any(_is_signed_by(found.raw, json.dumps(key, sort_keys=True), alg) for key in fitting[:_TRIED_AT_MOST]):
+    if not any(_is_signed_by(found, key, alg) for key in fitting[:_TRIED_AT_MOST]):
         raise BadSignature("the signature is not by a key registered for it")
-
-
-def is_signed_with(raw: str, key: Any, *, alg: str) -> bool:
-    """Say whether this imported key made the signature, with this algorithm and no other."""
-    try:
-        jws.deserialize_compact(raw, key, registry=_Only(algorithms=[alg]))
-    except (JoseError, ValueError, TypeError):
-        return False
-    return True
 
 
 def verify_hmac(found: Unverified, secrets: Sequence[bytes]) -> None:
     """Check an HS256 signature with one of these secrets. Raises BadSignature."""
     if found.header["alg"] != "HS256":
         raise BadSignature("alg must be HS256")
-    for secret in secrets:
-        try:
-            jws.deserialize_compact(found.raw, OctKey.import_key(secret), registry=_Only(algorithms=["HS256"]))
-        except (JoseError, ValueError):
-            continue
-        return
-    raise BadSignature("the signature is not by the client's secret")
+    made = (hmac.digest(secret, found.message, "sha256") for secret in secrets if secret)
+    if not any(hmac.compare_digest(signature, found.signature) for signature in made):
+        raise BadSignature("the signature is not by the client's secret")
 
 
 def whole_seconds(claims: Mapping[str, Any], name: str) -> int | None:
@@ -197,31 +183,39 @@ def _fits(key: Mapping[str, Any], alg: str, kid: str | None) -> bool:
     )
 
 
-def _is_signed_by(raw: str, jwk: str, alg: str) -> bool:
+def _is_signed_by(found: Unverified, key: Mapping[str, Any], alg: str) -> bool:
     try:
-        key = _import(jwk)
-    except (JoseError, ValueError, TypeError):
+        verify = _verifier(tuple(map(key.get, _MATERIAL)), alg)
+    except (JoseError, ValueError, TypeError, KeyError):
         return False
-    return is_signed_with(raw, key, alg=alg)
+    return verify(found.message, found.signature)
 
 
 @lru_cache(maxsize=2048)
+def _verifier(material: tuple[str | None, ...], alg: str) -> Verifier:
+    """Import a public key once: another key in its place is other material."""
+    members = {name: value for name, value in zip(_MATERIAL, material, strict=True) if value is not None}
+    return signatures.verifier(_KEYS[members["kty"]].import_key(members).public_key, alg)
+
+
+@lru_cache(maxsize=256)
 def _import(jwk: str) -> Any:
     """Import a public key; its use and operations are judged by `_fits`, not by the library."""
     members = {name: value for name, value in json.loads(jwk).items() if name not in ("use", "key_ops", "alg")}
-    kinds: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-    return kinds[members["kty"]].import_key(members)
+    return _KEYS[members["kty"]].import_key(members)
 
 
 # --- strictness ---------------------------------------------------------------------------------------------------
 
 
 def _unbase64(segment: str) -> bytes:
+    """Decode base64url, exactly as it is encoded: no padding, nothing between, no loose bits at the end (RFC 7515 section 2)."""
+    standard = (segment + "=" * (-len(segment) % 4)).encode().translate(_TO_STANDARD)
     try:
-        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        raw = binascii.a2b_base64(standard)
     except binascii.Error:
         raise BadSignature("a part of it is not base64url") from None
-    if base64url(raw) != segment:
+    if binascii.b2a_base64(raw, newline=False) != standard:
         raise BadSignature("a part of it is not strict base64url")
     return raw
 

@@ -5,6 +5,7 @@ algorithms.py  per algorithm: make a key, write its public JWK, sign bytes
 store.py       the life of a key: pending → active → retiring → retired; made, rotated and promoted safely by several workers at once
 ring.py        the living keys in this process: imported once, looked after every second; the published set as bytes
 jwt.py         sign() and verify()
+proven.py      tokens whose bytes were judged a moment ago
 
 A private key is sealed at rest, opened only in ring.py, and destroyed when its key retires. Start-up calls `ensure()`, the
 hourly job `keep_fresh()`; both inside a transaction that the caller commits.

@@ -1,7 +1,8 @@
 """keys.jwt — signing and verifying our own tokens (RFC 7515, RFC 7519, RFC 8725).
 
 Signing goes straight to `cryptography`: a header segment that is built once per key and type, the claims, one signature. Verifying is for tokens
-that we issued ourselves, so it is strict: exactly the header members that we write, a `kid` that we publish, the algorithm of that key.
+that we issued ourselves, so it is strict: exactly the header members that we write, a `kid` that we publish, the algorithm of that key. What the
+bytes of a token prove is found out once for a set of keys (proven.py); everything that can change is judged each time.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from idp.config import settings
 from idp.crypto import base64url
 from idp.errors import IdpError, Unavailable
 from idp.keys import ring
-from idp.keys.ring import LiveKey
+from idp.keys.proven import Proven
+from idp.keys.ring import Ring
 
 LEEWAY_S = 60
 _HEADER = {"alg", "kid", "typ"}
+_TIMES = ("exp", "nbf", "iat", "auth_time")
 _LAST_SECOND = 2**53  # later than any clock
 
 
@@ -63,33 +66,48 @@ def verify(
     Always checked: form, signature by a published key, algorithm, `iss`, `typ` unless None, that times are whole
     seconds, and that `nbf` and `iat` are not in the future. `exp` and `aud` only on demand: a hint may be expired.
     """
+    found = _proven(raw_jwt)
+    if typ is not None and found.typ != typ:
+        raise InvalidToken(detail=f"typ {found.typ!r} instead of {typ!r}")
+    if algs is not None and found.alg not in algs:
+        raise InvalidToken(detail="signed with an algorithm that is not meant for this")
+    claims: dict[str, Any] = orjson.loads(found.claims)
+    _check(claims, audience, unexpired)
+    return claims
+
+
+def _proven(raw_jwt: str) -> Proven:
+    """Judge the form and the signature of a token, or remember that they were good. Raises InvalidToken."""
+    known = ring.present().proven.find(raw_jwt)
+    if known is not None:
+        return known
     try:
         found = jws.read(raw_jwt)  # strictly: a token must not be varied past a list of revoked ones
     except jws.BadSignature as problem:
         raise InvalidToken(detail=str(problem)) from None
-    key = _key(found.header, typ, algs)
-    if not jws.is_signed_with(raw_jwt, key.public, alg=key.alg):
+    living = _ring_of(found.header)
+    if not living.by_kid[found.header["kid"]].verify(found.message, found.signature):
         raise InvalidToken(detail="not signed by its key")
-    _check(found.claims, audience, unexpired)
-    return found.claims
+    proven = Proven(found.header["typ"], found.header["alg"], found.body)
+    living.proven.keep(raw_jwt, proven)
+    return proven
 
 
-def _key(header: dict[str, Any], typ: str | None, algs: Sequence[str] | None) -> LiveKey:
+def _ring_of(header: dict[str, Any]) -> Ring:
+    """Return the ring that publishes the key which the header names, of the algorithm that it names. Raises InvalidToken."""
     if set(header) != _HEADER or not all(isinstance(value, str) for value in header.values()):
         raise InvalidToken(detail="the header is not one of ours")  # crit, b64, jku, jwk, x5u, zip and the like
-    if typ is not None and header["typ"] != typ:
-        raise InvalidToken(detail=f"typ {header['typ']!r} instead of {typ!r}")
-    key = ring.find(header["kid"])
-    if key is None or key.alg != header["alg"] or (algs is not None and key.alg not in algs):
+    living = ring.publishing(header["kid"])
+    if living is None or living.by_kid[header["kid"]].alg != header["alg"]:
         raise InvalidToken(detail="no published key of that kid and alg")
-    return key
+    return living
 
 
 def _check(claims: dict[str, Any], audience: str | None, unexpired: bool) -> None:
     if claims.get("iss") != settings().server.issuer:
         raise InvalidToken(detail="another issuer")
-    for name in {"exp", "nbf", "iat", "auth_time"} & claims.keys():
-        if type(claims[name]) is not int or not 0 <= claims[name] < _LAST_SECOND:
+    for name in _TIMES:
+        if name in claims and (type(claims[name]) is not int or not 0 <= claims[name] < _LAST_SECOND):
             raise InvalidToken(detail=f"{name} is not a time in whole seconds")
     now = clock.epoch()
     if max(claims.get("nbf", 0), claims.get("iat", 0)) > now + LEEWAY_S:

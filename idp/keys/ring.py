@@ -20,11 +20,13 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp import crypto
+from idp import crypto, signatures
 from idp.crypto import base64url
 from idp.db import db
 from idp.keys.algorithms import ALGORITHMS, Signer, import_private
 from idp.keys.model import SIGNING_KEYS as KEYS
+from idp.keys.proven import ProvenTokens
+from idp.signatures import Verifier
 
 LOOK_EVERY_S = 1.0
 LOOK_FOR_UNKNOWN_S = 0.1  # a token of another worker may name a key that is younger than our last look
@@ -37,12 +39,12 @@ _LIVING = KEYS.c.status != "retired"
 
 @dataclass(frozen=True)
 class LiveKey:
-    """A key ready for use: the public half for verifying, and a signer where we may sign."""
+    """A key ready for use: what verifies with its public half, and a signer where we may sign."""
 
     kid: str
     alg: str
     jwk: dict[str, str] = field(repr=False)
-    public: Any = field(repr=False)
+    verify: Verifier = field(repr=False)
     sign: Signer | None = field(repr=False)
     _headers: dict[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -71,6 +73,7 @@ class Ring:
     by_kid: MappingProxyType[str, LiveKey]
     active: MappingProxyType[str, LiveKey]
     document: JwksDocument
+    proven: ProvenTokens = field(default_factory=ProvenTokens, compare=False, repr=False)
 
 
 class _Holder:
@@ -103,10 +106,12 @@ def present(*, no_older_than_s: float = LOOK_EVERY_S) -> Ring:
         holder.lock.release()
 
 
-def find(kid: str) -> LiveKey | None:
-    """Return a published key; one that we do not know is looked for, at most ten times a second."""
-    found = present().by_kid.get(kid)
-    return found or present(no_older_than_s=LOOK_FOR_UNKNOWN_S).by_kid.get(kid)
+def publishing(kid: str) -> Ring | None:
+    """Return the ring if it publishes this key; one that we do not know is looked for, at most ten times a second."""
+    living = present()
+    if kid not in living.by_kid:
+        living = present(no_older_than_s=LOOK_FOR_UNKNOWN_S)
+    return living if kid in living.by_kid else None
 
 
 def invalidate() -> None:
@@ -165,9 +170,9 @@ def _build(keys: list[LiveKey], state: list[tuple[str, str, str]]) -> Ring:
 def _live(row: Row[Any], known: LiveKey | None) -> LiveKey:
     if known is not None and (known.sign is not None or row.status == "retiring"):
         return known
-    public = _KINDS[row.public_jwk["kty"]].import_key(row.public_jwk)
+    verify = signatures.verifier(_KINDS[row.public_jwk["kty"]].import_key(row.public_jwk).public_key, row.alg)
     sign = None if row.status == "retiring" else _signer(row)
-    return LiveKey(row.kid, row.alg, row.public_jwk, public, sign)
+    return LiveKey(row.kid, row.alg, row.public_jwk, verify, sign)
 
 
 def _signer(row: Row[Any]) -> Signer | None:
