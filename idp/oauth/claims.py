@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from idp import users
@@ -65,10 +66,19 @@ def wanted(scopes: Iterable[str], requested: Requested, place: str, client: Clie
 
     A claim asked for by name is given only to a client that registered the scope which owns it.
     """
-    of_scopes = {claim for scope in scopes if scope in client.scopes for claim in SCOPE_CLAIMS.get(scope, ())}
-    open_to_client = {claim for scope in client.scopes for claim in SCOPE_CLAIMS.get(scope, ())}
-    by_name = set((requested or {}).get(place) or ()) & open_to_client
-    return frozenset(of_scopes | by_name) - {"sub"}
+    of_scopes = _of_scopes(tuple(scopes), client.scope)
+    by_name = (requested or {}).get(place)
+    if not by_name:
+        return of_scopes
+    open_to_client = _of_scopes(tuple(client.scopes), client.scope)
+    return of_scopes | (open_to_client & set(by_name))
+
+
+@lru_cache(maxsize=1024)
+def _of_scopes(scopes: tuple[str, ...], open_to_client: str) -> frozenset[str]:
+    """Return the claims of those scopes that the client may ask for."""
+    allowed = set(open_to_client.split()).intersection(scopes)
+    return frozenset(claim for scope in allowed for claim in SCOPE_CLAIMS.get(scope, ()) if claim != "sub")
 
 
 def of_person(sub: str, names: frozenset[str], *, is_active: bool | None = None) -> dict[str, Any] | None:
@@ -79,9 +89,12 @@ def of_person(sub: str, names: frozenset[str], *, is_active: bool | None = None)
     if not names:
         return {} if (users.is_active(sub) if is_active is None else is_active) else None
     known = users.facts.of_active(sub)
-    if known is None:
-        return None
-    everything = _everything(known)
+    return None if known is None else told(known, names)
+
+
+def told(known: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """Return those of the named claims that there are, out of what is known of a person (users/facts.py)."""
+    everything = _everything(known) if names else {}
     return {name: value for name, value in everything.items() if name in names and value not in (None, "", [])}
 
 

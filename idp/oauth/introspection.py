@@ -45,10 +45,9 @@ def respond() -> Answer:
 
 def _describe(raw_token: str, client: Client) -> dict[str, Any]:
     """token_type_hint is only a hint (section 2.1): what a token is, we see."""
-    found = access_tokens.read(raw_token)
-    if found is None:
+    claims = access_tokens.find(raw_token)
+    if claims is None:
         return _refresh_token(raw_token, client)
-    claims = found[0]
     if client.client_id != claims["client_id"] and claims["aud"] not in client.serves:
         return INACTIVE
     return {"active": True, "token_type": "Bearer"} | claims

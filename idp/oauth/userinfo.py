@@ -10,14 +10,36 @@ from typing import Any
 import orjson
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6750 import InsufficientScopeError
+from sqlalchemy import Table, bindparam, select
 
-from idp import clients, clock, keys, web
+from idp import clients, clock, keys, users, web
 from idp.clients import Client
 from idp.config import settings
-from idp.oauth import access_tokens, claims, client_certificate, params, resources, sealed_answers, server, subjects
+from idp.db import Prepared, ask
+from idp.oauth import (
+    access_tokens,
+    claims,
+    client_certificate,
+    issuing,
+    params,
+    resources,
+    sealed_answers,
+    server,
+    subjects,
+)
 from idp.oauth.errors import quotable
 from idp.oauth.sealed_answers import NoEncryptionKey
+from idp.oauth.tokens import FamilyRow
 from idp.web import Answer
+
+_FAMILIES: Table = FamilyRow.__table__
+
+# One trip: a living family with its active person, or nothing.
+_FAMILY_AND_PERSON = Prepared(
+    select(_FAMILIES.c.client_id, _FAMILIES.c.sub, _FAMILIES.c.claims, *users.facts.COLUMNS)
+    .join(users.facts.TABLE, users.facts.is_active(_FAMILIES.c.sub))
+    .where(_FAMILIES.c.id == bindparam("family_id"), _FAMILIES.c.revoked_at.is_(None))
+)
 
 
 def respond() -> Answer:
@@ -41,15 +63,19 @@ def respond() -> Answer:
 
 def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
     """Return who asks and the claims; None for a token that is not good here, nothing for one without the scope openid."""
-    token, family = access_tokens.read(raw_token) or ({}, None)
-    if family is None or token["aud"] != resources.userinfo() or not client_certificate.confirms(token.get("cnf")):
+    token = access_tokens.unrevoked(raw_token)
+    if token is None or token["aud"] != resources.userinfo() or not client_certificate.confirms(token.get("cnf")):
+        return None
+    family_id = issuing.family_of(token["jti"])
+    found = ask(_FAMILY_AND_PERSON, {"family_id": family_id}) if family_id else None
+    if not found:
         return None
     scopes = token.get("scope", "").split()
     if resources.OPENID not in scopes:
         return ()
-    client = clients.get(family.client_id)
-    person = claims.of_person(family.sub, claims.wanted(scopes, family.claims, "userinfo", client))
-    return None if person is None else (client, {"sub": subjects.of(client, family.sub)} | person)
+    client, sub = clients.get(found[0]["client_id"]), found[0]["sub"]
+    names = claims.wanted(scopes, found[0]["claims"], "userinfo", client)
+    return client, {"sub": subjects.of(client, sub)} | claims.told(users.facts.told(found[0]), names)
 
 
 def _answer(client: Client, told: dict[str, Any]) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Table, bindparam, func, literal_column, select
 
 from idp.db import Prepared, ask
 from idp.users.model import ACTIVE, User, UserEmail, UserRole
@@ -25,17 +25,29 @@ _SPACE: Any = literal_column("' '")
 _ROLE_NAMES = (
     select(func.aggregate_strings(_ROLES.c.role, _SPACE)).where(_ROLES.c.user_id == _PEOPLE.c.id).scalar_subquery()
 )
-_COLUMNS = (
+_NAMES = (
     "username", "display_name", "given_name", "family_name", "npi", "locale", "zoneinfo", "contact", "traits", "updated_at",
 )  # fmt: skip
-_FIND = Prepared(
-    select(*(_PEOPLE.c[name] for name in _COLUMNS), _EMAIL.label("email"), _ROLE_NAMES.label("roles")).where(
-        _PEOPLE.c.sub == bindparam("sub"), _PEOPLE.c.status == ACTIVE
-    )
-)
+
+# For another room's statement: what to select, from where, and who.
+COLUMNS: tuple[Any, ...] = (*(_PEOPLE.c[name] for name in _NAMES), _EMAIL.label("email"), _ROLE_NAMES.label("roles"))
+TABLE = _PEOPLE
+
+
+def is_active(sub: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition under which a row of `TABLE` is of this subject and active."""
+    return (_PEOPLE.c.sub == sub) & (_PEOPLE.c.status == ACTIVE)
+
+
+_FIND = Prepared(select(*COLUMNS).where(is_active(bindparam("sub"))))
 
 
 def of_active(sub: str) -> dict[str, Any] | None:
     """Return what is known of an active person by the names of the columns, `email` and `roles` (sorted) among it; None for nobody."""
     found = ask(_FIND, {"sub": sub})
-    return {**found[0], "roles": sorted((found[0]["roles"] or "").split())} if found else None
+    return told(found[0]) if found else None
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of a person, from a row with `COLUMNS` in it."""
+    return {**row, "roles": sorted((row["roles"] or "").split())}
