@@ -15,7 +15,7 @@ from idp.authn.factors import recovery_code, totp
 from idp.authn.flow import FRESH_S, PROOF_S
 from idp.db import db
 from idp.users import User
-from tests.authn.signing_in import Browser, browser, code_of, make_codes, make_person, new_secret
+from tests.authn.signing_in import Browser, browser, code_of, key_on, make_codes, make_person, new_secret
 
 PAGE = "/account/security"
 SECRET = new_secret()
@@ -60,10 +60,6 @@ def words(here: Browser) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", here.answer.text))
 
 
-def key_on_page(here: Browser) -> str:
-    return "".join(re.findall(r"<span>([A-Z2-7]{4})</span>", here.answer.text))
-
-
 def prove(here: Browser) -> Browser:
     """Give the password and the code that the sign-in pages ask for."""
     assert here.place == "/login", here.place
@@ -104,7 +100,7 @@ def test_what_is_asked_follows_the_policy_of_the_person(app: Flask) -> None:
 def test_an_app_is_added_named_and_told(here: Browser, user: User, mailbox) -> None:
     here.post(f"{PAGE}/add", factor="totp")
     assert here.place == "/enrol/totp", "both factors were proved a moment ago"
-    here.post(code=code_of(key_on_page(here)), label="Ward tablet")
+    here.post(code=code_of(key_on(here.answer.text)), label="Ward tablet")
     assert here.place == PAGE and "Your new second step is ready." in here.answer.text
     assert [one.label for one in apps(user)] == ["Authenticator app", "Ward tablet"]
     assert mailbox()[-1].subject == "An authenticator app was added to your account"
@@ -114,7 +110,7 @@ def test_an_app_is_replaced_in_one_errand(here: Browser, user: User) -> None:
     old = apps(user)[0].public_id
     here.post(f"{PAGE}/replace", id=old)
     assert totp.enrolled(user), "the old one works until the new one does"
-    here.post(code=code_of(key_on_page(here)), label="New phone")
+    here.post(code=code_of(key_on(here.answer.text)), label="New phone")
     assert here.place == PAGE and "the old one is gone" in here.answer.text
     assert [one.label for one in apps(user)] == ["New phone"]
     (event,) = audit.search(audit.Query(subject=user.sub, event="factor.removed")).entries

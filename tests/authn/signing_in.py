@@ -21,6 +21,8 @@ from idp.users import User
 
 PASSWORD = "Correct-Horse-42-Battery"
 NEW_PASSWORD = "Another-Lantern-77-Window"
+_KEY = re.compile(r'<code class="secret"[^>]*>(.*?)</code>', re.DOTALL)
+_GROUP = re.compile(r"<span[^>]*>([A-Z2-7]{4})</span>")
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
 
@@ -66,6 +68,13 @@ def code_of(secret: str, *, steps: int = 0) -> str:
 
 def new_secret() -> str:
     return pyotp.random_base32()
+
+
+def key_on(page: str) -> str:
+    """The key of an authenticator app, where the page shows it: anywhere else, four such signs may stand by chance."""
+    shown = _KEY.search(page)
+    assert shown, "the page shows no key"
+    return "".join(_GROUP.findall(shown[1]))
 
 
 @dataclass

@@ -16,7 +16,7 @@ from idp.errors import BadInput, Conflict
 from idp.joining import invitations
 from idp.joining.invitations import Invitation
 from idp.users import User
-from tests.authn.signing_in import NEW_PASSWORD, PASSWORD, Browser, code_of, make_person
+from tests.authn.signing_in import NEW_PASSWORD, PASSWORD, Browser, code_of, key_on, make_person
 from tests.conftest import in_threads
 
 DOOR = "https://claims.example.org/start"
@@ -66,9 +66,7 @@ def enrol_app(here: Browser) -> Browser:
     if here.place == "/enrol":  # which kind of second step: the person follows the link to the app
         here.get(f"/enrol/totp?flow={here.flow_id}")
     assert here.place == "/enrol/totp", here.path
-    groups = re.findall(r"<span[^>]*>([A-Z2-7]{4})</span>", here.answer.text)
-    secret = re.search(r"secret=([A-Z2-7]+)", here.answer.text)
-    here.post(code=code_of(secret[1] if secret else "".join(groups)))
+    here.post(code=code_of(key_on(here.answer.text)))
     assert here.place == "/enrol/recovery-codes", here.path
     return here.post(saved="yes")
 

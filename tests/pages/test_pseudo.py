@@ -24,6 +24,7 @@ from tests.authn.signing_in import (
     Browser,
     browser,
     code_of,
+    key_on,
     make_codes,
     make_person,
     new_secret,
@@ -162,12 +163,6 @@ def link_in(letter: Any, path: str) -> str:
     return found[1]
 
 
-def key_on(here: Browser) -> str:
-    """The key of an authenticator app, off the page."""
-    found = re.search(r"secret=([A-Z2-7]+)", here.answer.text)
-    return found[1] if found else "".join(re.findall(r"<span[^>]*>([A-Z2-7]{4})</span>", here.answer.text))
-
-
 def test_the_measure_itself() -> None:
     page = '<p title="Never"> ⟦Said ⟦in %s⟧ full⟧ bare words, 12 <b>alice</b></p><script>no words</script><i data-done="two words">⟦x⟧</i>'
     assert untranslated(page, DATA) == ["bare words, 12", "Never", "two words"]
@@ -197,7 +192,7 @@ def test_enrolling_and_a_new_password(app: Flask) -> None:
     here = visitor(app).open().give_password()
     assert here.place == "/enrol", here.path
     here.get(f"/enrol/passkey?flow={here.flow_id}").get(f"/enrol/totp?flow={here.flow_id}")
-    secret = key_on(here)
+    secret = key_on(here.answer.text)
     here.post(code="000000", label="My phone").post(code=code_of(secret), label="My phone")
     assert here.place == "/enrol/recovery-codes", here.path
     here.client.get(f"/enrol/recovery-codes/file?flow={here.flow_id}")
@@ -278,7 +273,7 @@ def test_the_ways_back_in(app: Flask, mailbox: Any, travel: Any) -> None:
     here.post(way="recovery_code", code=raw_codes[0], lost="yes")
     assert here.place.startswith("/enrol"), here.path
     here.get(f"/enrol/totp?flow={here.flow_id}")
-    here.post(code=code_of(key_on(here))).post(saved="yes")
+    here.post(code=code_of(key_on(here.answer.text))).post(saved="yes")
     assert here.place in ("/", "/recover/review"), here.path
 
 

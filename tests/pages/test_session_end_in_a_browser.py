@@ -18,16 +18,39 @@ from tests.pages.visitor import HOST, TYPES
 
 pytestmark = [pytest.mark.xdist_group("browser"), needs_chromium]
 
+# What the page asks, and the bodies it reads: so that a test can wait until the page has dealt with every answer.
+REMEMBER_QUESTIONS = """const asked = [], ask = window.fetch, read = Response.prototype.json;
+  const kept = (promise) => (asked.push(promise), promise);
+  window.fetch = (...question) => kept(ask(...question));
+  Response.prototype.json = function () { return kept(read.call(this)); };
+  const turn = () => new Promise((done) => { // of the event loop; a timer would wait for the test's clock
+    const channel = new MessageChannel();
+    channel.port1.onmessage = done;
+    channel.port2.postMessage(null);
+  });
+  window.allIsHandled = async () => {
+    for (let seen = -1; seen < asked.length; ) {
+      seen = asked.length;
+      await Promise.allSettled(asked);
+      await turn();
+    }
+  };"""
+
 
 class Account:
-    """The page «My data» of somebody whose session we decide about: 900 s idle, 12 h in all, as the sample says."""
+    """The page «My data» of somebody whose session we decide about: 900 s idle, 12 h in all, as the sample says.
+
+    The page's clock stands still, but for `after`: however slow the machine is, no second passes that a test did not spend.
+    """
 
     def __init__(self, window: Page, pages: Environment) -> None:
         self.window, self.pages = window, pages
         self.left: dict[str, Any] = {"idle_left_s": 900, "left_s": 43200}
         self.asked: list[str] = []
         self.frame: dict[str, Any] = {}
-        window.clock.install()
+        window.clock.install(time=0)
+        window.clock.pause_at(1000)
+        window.add_init_script(REMEMBER_QUESTIONS)
         window.route("**/*", self._answer)
 
     def _answer(self, route: Route) -> None:
@@ -50,8 +73,10 @@ class Account:
         return self
 
     def after(self, seconds: int, **left: Any) -> Account:
+        """These seconds later, once the page has planned anew by each answer: its timers count from there."""
         self.left = left
         self.window.clock.run_for(seconds * 1000)
+        self.window.evaluate("allIsHandled()")
         return self
 
 
