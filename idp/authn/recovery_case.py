@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, func, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, exists, func, literal, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp import audit, clock, crypto, users
@@ -123,8 +123,12 @@ def search(*, states: Sequence[str] = (), user: User | None = None, limit: int =
 
 def was_helped(user: User) -> bool:
     """Say whether a case of this person was ever used: they had a second factor once, even if all of it was removed since."""
-    used = select(RecoveryCase.id).where(RecoveryCase.user_id == user.id, RecoveryCase.state == USED)
-    return db.session.scalar(used.limit(1)) is not None
+    return bool(db.session.scalar(select(helped_clause(literal(user.id)))))
+
+
+def helped_clause(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the same as a part of a statement."""
+    return exists().where(RecoveryCase.user_id == user_id, RecoveryCase.state == USED)
 
 
 def lacks_administrator(case: RecoveryCase) -> bool:

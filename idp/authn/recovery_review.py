@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, delete, select
+from sqlalchemy import ColumnElement, ForeignKey, delete, exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -67,6 +67,11 @@ def owe(user: User, *, since: datetime | None = None) -> None:
 def owed(user: User) -> bool:
     """Say whether this person has to be asked."""
     return _since(user) is not None
+
+
+def owed_clause(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the same as a part of a statement."""
+    return exists().where(RecoveryReview.user_id == user_id)
 
 
 def added(user: User) -> list[Added]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from flask import Response
@@ -17,15 +17,15 @@ from idp.authn import (
     new_device,
     policy,
     proofs,
-    recovery_case,
-    recovery_review,
     still,
     trusted,
     workstation,
 )
 from idp.authn.assurance import PHISHING_RESISTANT, Demand
-from idp.authn.factors import FACTORS, passkey, password, recovery_code, totp
+from idp.authn.factors import passkey, password, recovery_code, totp
 from idp.authn.flow import LoginFlow
+from idp.authn.standing import Standing
+from idp.authn.standing import standing_of as standing_of
 from idp.users import User
 
 PASSKEY = passkey.name  # the one factor that reaches PHISHING_RESISTANT
@@ -44,22 +44,6 @@ class Step(StrEnum):
     CHANGE = "/password/change"
     REVIEW = "/recover/review"
     FINISH = "/login/finish"
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a person owes and has, as far as the order of steps depends on it."""
-
-    require_second: bool
-    min_acr: str = assurance.ONE_FACTOR  # of every sign-in of theirs
-    second: tuple[str, ...] = ()  # names of the second factors that can be used now
-    lasting: bool = False  # one of them lasts, as recovery codes do not, and is one that the policy allows
-    may_enrol: tuple[str, ...] = ("passkey", "totp")  # names of the factors that the policy lets them bind
-    ever_bound: bool = False  # had a second factor once; a password alone does not replace it
-    must_change: bool = False
-    should_change: bool = False  # the password falls short of newer rules; it may stay for now
-    review: bool = False  # has recovered, and not yet looked through what was added lately
-    trusted: bool = False  # this browser may skip the second factor, where nothing more is demanded
 
 
 def next_step(found: LoginFlow, standing: Standing) -> Step:
@@ -171,26 +155,6 @@ def _continued(found: LoginFlow, session: sessions.SsoSession, user: User) -> Lo
     return found if opens and assurance.age_s(session) > flow.PROOF_S else further
 
 
-def standing_of(user: User) -> Standing:
-    """Look up what a person owes and has. A factor that the policy does not allow any more still opens the way to one that it does."""
-    owed = policy.of(user)
-    enrolled = [factor for factor in FACTORS if factor.enrolled(user)]
-    allowed = [factor for factor in enrolled if factor.name in owed.factors or not factor.lasting]
-    lasting = any(factor.lasting for factor in allowed)
-    return Standing(
-        require_second=owed.require_second,
-        min_acr=owed.min_acr,
-        second=tuple(factor.name for factor in (allowed if lasting else enrolled)),
-        lasting=lasting,
-        may_enrol=tuple(factor.name for factor in FACTORS if factor.lasting and factor.name in owed.factors),
-        ever_bound=any(factor.bound(user) for factor in FACTORS) or recovery_case.was_helped(user),
-        review=recovery_review.owed(user),
-        must_change=password.must_change(user),
-        should_change=password.should_change(user),
-        trusted=trusted.find(user) is not None,
-    )
-
-
 def standing_in(found: LoginFlow) -> Standing:
     """Look up what the person of a flow owes and has."""
     return standing_of(users.get_by_sub(found.sub or ""))
@@ -239,8 +203,12 @@ def finish(found: LoginFlow) -> Response:
     user = still.locked(found)  # whoever disables them meanwhile ends this session too
     if user is None:
         return start_over(found)
-    trust = trusted.use(user) if leans_on_trust(found, standing_of(user)) else None
-    if trust is None and step_of(found) is not Step.FINISH:  # another tab was let in with the same cookie just now
+    standing = standing_of(user)
+    leans = leans_on_trust(found, standing)
+    trust = trusted.use(user) if leans else None
+    if leans and trust is None:  # another tab was let in with the same cookie just now
+        standing = standing_of(user)
+    if trust is None and next_step(found, standing) is not Step.FINISH:
         return proceed(found)
     if flow.take(found):
         _sign_in(user, found, trust)

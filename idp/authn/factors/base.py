@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from sqlalchemy import ColumnElement, literal, select
+
 from idp import audit, limits, web
 from idp.authn import device
+from idp.db import db
 from idp.language import Later
 from idp.users import User
 from idp.users.checks import checked_text
@@ -69,6 +72,12 @@ class Factor(Protocol):
     def bound(self, user: User) -> bool:
         """Say whether the person ever had it, even if it is disabled or used up."""
 
+    def enrolled_clause(self, user_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return `enrolled` as a part of a statement."""
+
+    def bound_clause(self, user_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return `bound` as a part of a statement."""
+
     def challenge(self, user: User) -> dict[str, object]:
         """Return what its page shows beyond the common values."""
 
@@ -83,6 +92,11 @@ class Factor(Protocol):
 
     def remove(self, user: User, public_id: str, *, actor: str | None, reason: str | None = None) -> bool:
         """Forget an authenticator for good and write it down. False: they have none of that id. Judges nothing (factors.remove does)."""
+
+
+def holds(clause: Callable[[ColumnElement[int]], ColumnElement[bool]], user: User) -> bool:
+    """Say whether something that can be said in SQL is true of a person."""
+    return bool(db.session.scalar(select(clause(literal(user.id)))))
 
 
 def checked_label(raw: str) -> str:

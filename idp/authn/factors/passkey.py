@@ -26,7 +26,7 @@ from idp import audit, clock, crypto
 from idp.authn import notices, proofs
 from idp.authn.factors import passkey_challenge as challenges
 from idp.authn.factors import passkey_store as store
-from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
+from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label, holds
 from idp.authn.factors.passkey_challenge import CREATE, FIRST, SECOND
 from idp.authn.factors.passkey_models import certified, first_name
 from idp.authn.factors.passkey_signals import note_removed, rp_id
@@ -245,12 +245,15 @@ def _counted(known: Passkey, user: User, verified: VerifiedAuthentication) -> bo
 
 def enrolled(user: User) -> bool:
     """Say whether the person has a passkey that is not disabled."""
-    return bool(_usable(user))
+    return holds(enrolled_clause, user)
 
 
 def bound(user: User) -> bool:
     """Say whether the person has one, even if it is disabled."""
-    return bool(store.of(user))
+    return holds(bound_clause, user)
+
+
+enrolled_clause, bound_clause = store.has_usable, store.has_any
 
 
 def usable(user: User, public_id: str) -> bool:

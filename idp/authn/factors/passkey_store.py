@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, delete, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, LargeBinary, String, delete, exists, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -84,6 +84,16 @@ def of(user: User) -> Sequence[Passkey]:
     """Return the person's passkeys, disabled ones included, the oldest first."""
     mine = select(Passkey).where(Passkey.user_id == user.id).order_by(Passkey.id)
     return db.session.scalars(mine.execution_options(populate_existing=True)).all()
+
+
+def has_usable(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Say in SQL whether a person has a passkey that is not disabled."""
+    return exists().where(Passkey.user_id == user_id, Passkey.disabled_at.is_(None))
+
+
+def has_any(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Say in SQL whether a person has a passkey, be it disabled."""
+    return exists().where(Passkey.user_id == user_id)
 
 
 def add(passkey: Passkey) -> bool:

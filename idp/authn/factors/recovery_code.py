@@ -11,12 +11,23 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    String,
+    UniqueConstraint,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto
 from idp.authn import notices
-from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused
+from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, holds
 from idp.config import settings
 from idp.db import UtcDateTime, db
 from idp.language import gettext, lazy_gettext, ngettext
@@ -95,12 +106,22 @@ def normalised(raw_code: str) -> str:
 
 def enrolled(user: User) -> bool:
     """Say whether the person has a code left."""
-    return remaining(user) > 0
+    return holds(enrolled_clause, user)
 
 
 def bound(user: User) -> bool:
     """Say whether the person ever received codes."""
-    return db.session.scalar(select(RecoveryCode.id).where(RecoveryCode.user_id == user.id).limit(1)) is not None
+    return holds(bound_clause, user)
+
+
+def enrolled_clause(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the same as a part of a statement."""
+    return exists().where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
+
+
+def bound_clause(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the same as a part of a statement."""
+    return exists().where(RecoveryCode.user_id == user_id)
 
 
 def challenge(user: User) -> dict[str, object]:

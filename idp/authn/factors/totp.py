@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import Any
 
 import pyotp
-from sqlalchemy import ForeignKey, LargeBinary, String, case, delete, literal, select, update
+from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, String, case, delete, exists, literal, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import audit, clock, crypto
 from idp.authn import notices, proofs
 from idp.authn.factors import totp_pending
-from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label
+from idp.authn.factors.base import Accepted, Authenticator, Outcome, Refused, checked_label, holds
 from idp.config import settings
 from idp.db import UtcDateTime, db
 from idp.errors import Conflict
@@ -155,12 +155,22 @@ def _changed(statement: Any) -> bool:
 
 def enrolled(user: User) -> bool:
     """Say whether the person has an authenticator that is not disabled."""
-    return db.session.scalar(_of(user).where(TotpAuthenticator.disabled_at.is_(None)).limit(1)) is not None
+    return holds(enrolled_clause, user)
 
 
 def bound(user: User) -> bool:
     """Say whether the person ever enrolled one."""
-    return db.session.scalar(_of(user).limit(1)) is not None
+    return holds(bound_clause, user)
+
+
+def enrolled_clause(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the same as a part of a statement."""
+    return exists().where(TotpAuthenticator.user_id == user_id, TotpAuthenticator.disabled_at.is_(None))
+
+
+def bound_clause(user_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the same as a part of a statement."""
+    return exists().where(TotpAuthenticator.user_id == user_id)
 
 
 def challenge(user: User) -> dict[str, object]:
