@@ -7,6 +7,7 @@ writes it down (standards section 10, trap 5). So this one is our own: everythin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from idp import crypto, jws
@@ -25,37 +26,45 @@ def algorithms() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*asymmetric, profiles.HMAC_ALG]))
 
 
-def method_of(raw_assertion: str) -> str:
-    """Return the authentication method that an assertion claims to be, by its algorithm."""
+@dataclass(frozen=True)
+class Claimed:
+    """What an assertion says of itself, unproven: good for finding whose keys to try."""
+
+    method: str  # the authentication method, by its algorithm
+    client_id: str | None
+    found: Unverified | BadSignature
+
+
+def read(raw_assertion: str) -> Claimed:
+    """Take an assertion apart, once a request."""
     try:
-        alg = jws.read(raw_assertion).header["alg"]
-    except BadSignature:
-        return profiles.PRIVATE_KEY_JWT
-    return profiles.CLIENT_SECRET_JWT if alg == profiles.HMAC_ALG else profiles.PRIVATE_KEY_JWT
+        found = jws.read(raw_assertion)
+    except BadSignature as wrong:
+        return Claimed(profiles.PRIVATE_KEY_JWT, None, wrong)
+    is_hmac, sub = found.header["alg"] == profiles.HMAC_ALG, found.claims.get("sub")
+    method = profiles.CLIENT_SECRET_JWT if is_hmac else profiles.PRIVATE_KEY_JWT
+    return Claimed(method, sub if isinstance(sub, str) else None, found)
 
 
-def named_client(raw_assertion: str) -> str | None:
-    """Return whom an assertion names, unproven: good for finding whose keys to try."""
-    try:
-        sub = jws.read(raw_assertion).claims.get("sub")
-    except BadSignature:
-        return None
-    return sub if isinstance(sub, str) else None
-
-
-def problem(raw_assertion: str, client: Client) -> str | None:
+def problem(claimed: Claimed, client: Client) -> str | None:
     """Say why an assertion does not prove the client, for its developer; None, and burn it, if it does."""
     try:
-        assertion = jws.read(raw_assertion)
-        assertions.check_type(assertion, "client-authentication+jwt")  # accepted, never demanded (F-22)
-        _check_signature(assertion, client)
-        jti = _check_names(assertion.claims, client)
-        assertions.check_audience(assertion.claims, client)
-        expires_at = assertions.check_times(assertion.claims)
-        assertions.burn("assertion", client.client_id, jti, expires_at=expires_at)
+        _prove(claimed.found, client)
     except (BadSignature, key_sets.NoKeys) as wrong:
         return f"The client assertion is refused: {wrong}."
     return None
+
+
+def _prove(assertion: Unverified | BadSignature, client: Client) -> None:
+    """Judge everything, and burn the assertion then. Raises BadSignature and NoKeys."""
+    if isinstance(assertion, BadSignature):
+        raise assertion
+    assertions.check_type(assertion, "client-authentication+jwt")  # accepted, never demanded (F-22)
+    _check_signature(assertion, client)
+    jti = _check_names(assertion.claims, client)
+    assertions.check_audience(assertion.claims, client)
+    expires_at = assertions.check_times(assertion.claims)
+    assertions.burn("assertion", client.client_id, jti, expires_at=expires_at)
 
 
 def _check_signature(assertion: Unverified, client: Client) -> None:

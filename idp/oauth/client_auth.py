@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from dataclasses import dataclass, replace
 from urllib.parse import unquote_plus
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
-from flask import current_app
 
-from idp import audit, clients, limits, web
+from idp import audit, clients
 from idp.clients import Client, profiles
-from idp.oauth import client_assertion, client_certificate, refusals
+from idp.oauth import client_assertion, client_certificate, patience, refusals
 from idp.oauth.errors import TooManyFailures
 from idp.oauth.params import Params
-
-FAILURES, WINDOW_S = 30, 60  # per client and address, before the answer is 429
-_FAILURES = "client_authentication"
 
 
 def methods() -> tuple[str, ...]:
@@ -38,7 +33,7 @@ class Presented:
     method: str
     client_id: str | None
     raw_secret: str | None = None
-    raw_assertion: str | None = None
+    assertion: client_assertion.Claimed | None = None
 
 
 def authenticate(params: Params, authorization: str | None) -> Client:
@@ -87,10 +82,10 @@ def _read_assertion(params: Params, client_id: str | None, *, alone: bool) -> Pr
         raise InvalidRequestError("The client must authenticate in one way, not with an assertion and a secret.")
     if raw_assertion is None or params.get("client_assertion_type") != client_assertion.TYPE:
         raise InvalidRequestError(f"client_assertion needs client_assertion_type {client_assertion.TYPE}.")
-    named = client_assertion.named_client(raw_assertion)
-    if client_id is not None and named not in (None, client_id):
+    assertion = client_assertion.read(raw_assertion)
+    if client_id is not None and assertion.client_id not in (None, client_id):
         raise InvalidRequestError("client_id is not the client that the assertion is about.")
-    return Presented(client_assertion.method_of(raw_assertion), named or client_id, raw_assertion=raw_assertion)
+    return Presented(assertion.method, assertion.client_id or client_id, assertion=assertion)
 
 
 def _read_basic(authorization: str) -> Presented:
@@ -120,8 +115,8 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
         return "The client is unknown or its secret is wrong."
     if presented.method in profiles.TLS_METHODS:
         return client_certificate.problem(client)
-    if presented.raw_assertion is not None and presented.method == client.token_endpoint_auth_method:
-        return client_assertion.problem(presented.raw_assertion, client)
+    if presented.assertion is not None and presented.method == client.token_endpoint_auth_method:
+        return client_assertion.problem(presented.assertion, client)
     if presented.method != client.token_endpoint_auth_method:
         if presented.raw_secret is None:
             return "The client is unknown or did not authenticate."
@@ -132,43 +127,10 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
 def _check_patience(client: Client) -> None:
     """Refuse before anything is judged while one client at one address fails too often; a right secret is no exception, else the
     answer would tell it from a wrong one (attack 41). Elsewhere the client is served as ever. Raises TooManyFailures."""
-    key = _failures_of(client)
-    if _patience().is_over(key):
-        verdict = limits.spend(_FAILURES, key, count=FAILURES, window_s=WINDOW_S)  # writes it down, once per window
+    if patience.is_over(client):
+        verdict = patience.spend(client)  # writes it down, once per window
         if not verdict.allowed:
             raise TooManyFailures(verdict.retry_after_s)
-
-
-class _Patience:
-    """Which clients at which addresses have failed too often, asked of Redis at most once a second each.
-
-    A failure that this process sees counts at once; one that another saw, a second later at the latest. Wrong proofs are
-    counted in Redis without this (`_rejected`), so that no guess beyond the limit is ever answered.
-    """
-
-    ASK_EVERY_S, KEPT = 1.0, 10_000
-
-    def __init__(self) -> None:
-        self._asked: dict[str, tuple[float, bool]] = {}
-
-    def is_over(self, key: str) -> bool:
-        now = time.monotonic()
-        at, over = self._asked.get(key, (float("-inf"), False))
-        if now - at < self.ASK_EVERY_S:
-            return over
-        over = limits.exhausted(_FAILURES, key, count=FAILURES, window_s=WINDOW_S)
-        if len(self._asked) >= self.KEPT:
-            self._asked.clear()
-        self._asked[key] = (now, over)
-        return over
-
-    def forget(self, key: str) -> None:
-        self._asked.pop(key, None)
-
-
-def _patience() -> _Patience:
-    kept: _Patience = current_app.extensions.setdefault("idp.patience", _Patience())
-    return kept
 
 
 def _rejected(presented: Presented, client: Client | None, problem: str) -> OAuth2Error:
@@ -177,14 +139,9 @@ def _rejected(presented: Presented, client: Client | None, problem: str) -> OAut
     Counting is one atomic step before the answer: of any number of guesses at once, so many learn that they were wrong.
     """
     if client is not None:
-        verdict = limits.spend(_FAILURES, _failures_of(client), count=FAILURES, window_s=WINDOW_S)
-        _patience().forget(_failures_of(client))
+        verdict = patience.spend(client)
         if not verdict.allowed:
             return TooManyFailures(verdict.retry_after_s)
     named = refusals.named((presented.client_id or "")[:200])
     verdict = refusals.record(audit.Event.CLIENT_REJECTED, client_id=named, reason=problem, method=presented.method)
     return InvalidClientError(problem, status_code=401) if verdict.allowed else TooManyFailures(verdict.retry_after_s)
-
-
-def _failures_of(client: Client) -> str:
-    return f"{client.client_id} {limits.address_bucket(web.context().address or '')}"

@@ -7,7 +7,7 @@ from idp import crypto, kv
 
 def burn(name: str, *, lifetime_s: int) -> bool:
     """Use a name up. True for the first who does, False for everybody after, for `lifetime_s` seconds."""
-    return bool(kv.client().set(_key(name), "1", nx=True, ex=max(1, lifetime_s)))
+    return bool(kv.call("SET", _key(name), "1", "NX", "EX", max(1, lifetime_s)))
 
 
 def is_burnt(name: str) -> bool:
