@@ -52,7 +52,7 @@ def configure(log: Log, *, request_id: _Source | None = None) -> None:
 
 
 def dict_config(log: Log) -> dict[str, Any]:
-    """Return the `logging.config` description; granian's workers configure themselves with the same one."""
+    """Return the `logging.config` description."""
     level = log.level.upper()
     formatter = "idp.logs.JsonFormatter" if log.format == "json" else "idp.logs.TextFormatter"
     quiet = {"handlers": ["out"], "level": "WARNING", "propagate": False}
@@ -63,8 +63,6 @@ def dict_config(log: Log) -> dict[str, Any]:
         "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "ours", "stream": "ext://sys.stderr"}},
         "root": {"handlers": ["out"], "level": level},
         "loggers": {
-            "_granian": {"handlers": ["out"], "level": level, "propagate": False},
-            "granian.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
             "httpx": quiet,
             "alembic": quiet,
         },

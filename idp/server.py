@@ -1,4 +1,4 @@
-"""server — `idp serve`: granian in front, one process per core, the background jobs beside it.
+"""server — `idp serve`: one worker process per core (workers.py), the background jobs beside them.
 
 The parent process answers nobody: it watches the workers, runs the jobs (one thread each) and takes the signals. At SIGTERM or Ctrl-C
 the listening socket closes first, requests in flight finish, then the jobs stop and the audit is sealed. A worker whose parent was
@@ -20,32 +20,22 @@ import os
 import platform
 import signal
 import socket
-import ssl
-import sys
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from flask import Flask
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.http import HTTP1Settings
-from granian.server.mp import MPServer
 
 from idp import __version__, audit, config, create_app, jobs, keys, kv, logs, warm, web
 from idp.authn.hash_pool import cores
 from idp.db import committing, current, db, head
 from idp.errors import IdpError
 from idp.gateway import Gateway
+from idp.http1 import Listener
+from idp.workers import Workers, context_of, forget_signals, listen_on, run
 
 log = logging.getLogger(__name__)
 
-_HEADERS_WITHIN_MS = 10_000  # a client that dawdles over its headers is cut off (slow loris)
-_HEADER_BYTES = 64 * 1024
-_CONNECTIONS = 1024  # requests that a worker has in hand or waits for; the next connections wait in the kernel
 _BUSY_PORT_PATIENCE_S = 5.0  # workers of a parent that was killed need a moment to end
 _PARENT_EVERY_S = 0.5
 _FIRST_JOB_AFTER_S = 1.0  # the workers answer first
@@ -97,50 +87,22 @@ def _let_go() -> None:
     kv.let_go()
 
 
-class _Server(MPServer):
-    """Granian, and something to do when its first workers have begun."""
-
-    once_begun: Callable[[], None]
-
-    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
-        super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-        self.once_begun()
-
-
 def _serve(settings: config.Settings, app: Flask) -> None:
     runner = jobs.Runner(app, first_after_s=_FIRST_JOB_AFTER_S)
-    server = _granian(settings)
-    server.once_begun = partial(_begin, app, runner)
-    server.on_shutdown(partial(_end, app, runner))
-    multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
+    wanted = settings.server
+    try:
+        listening = listen_on(wanted.bind, wanted.port)
+    except OSError as error:
+        raise _busy_port(settings, error.strerror or str(error)) from None
+    workers = Workers(work, (settings, listening), number=wanted.workers or cores(), drain_s=wanted.drain_s)
     gc.freeze()  # what is loaded stays: nobody looks through it for garbage, and workers go on sharing its pages
     gc.enable()
-    server.serve(target_loader=partial(worker, settings), wrap_loader=False)
-
-
-def _granian(settings: config.Settings) -> Any:
-    wanted = settings.server
-    return _Server(
-        "idp",
-        address=wanted.bind,
-        port=wanted.port,
-        interface=Interfaces.RSGI,
-        workers=wanted.workers or cores(),
-        backlog=_CONNECTIONS,
-        backpressure=_CONNECTIONS,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=_HEADERS_WITHIN_MS, keep_alive=True, max_buffer_size=_HEADER_BYTES
-        ),
-        websockets=False,
-        ssl_cert=Path(wanted.tls_certificate) if wanted.tls_certificate else None,
-        ssl_key=Path(wanted.tls_key) if wanted.tls_key else None,
-        ssl_protocol_min=SSLProtocols.tls12,
-        respawn_failed_workers=True,
-        workers_kill_timeout=wanted.drain_s,
-        log_dictconfig=logs.dict_config(settings.log),
-        log_access=False,  # idp.logs writes it: with the request id, without the query
-    )
+    workers.begin()
+    _begin(app, runner)
+    workers.watch()
+    listening.close()
+    workers.end()
+    _end(app, runner)
 
 
 # --- in the parent -------------------------------------------------------------------------------------------
@@ -148,7 +110,6 @@ def _granian(settings: config.Settings) -> Any:
 
 def _begin(app: Flask, runner: jobs.Runner) -> None:
     """After the first workers: from here on this process has threads and connections, and forks no more."""
-    multiprocessing.set_start_method("spawn", force=True)
     with app.app_context():
         _write_down(audit.Event.SERVER_STARTED)
     runner.start()
@@ -179,10 +140,18 @@ def _write_down(event: audit.Event) -> None:
 # --- in a worker ---------------------------------------------------------------------------------------------
 
 
+def work(settings: config.Settings, listening: socket.socket) -> None:
+    """Be a worker: answer until we are told to end."""
+    forget_signals()
+    wanted = settings.server
+    listener = Listener(worker(settings).answer, max_body=web.MAX_BODY)
+    tls = context_of(wanted.tls_certificate, wanted.tls_key) if wanted.tls_certificate else None
+    run(listener, listening, tls, drain_s=wanted.drain_s)
+    logs.flush()
+
+
 def worker(settings: config.Settings) -> Gateway:
-    """Build the application of one worker process (called by granian in that process)."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # until granian has its own; the parent's would only be noted
-        signal.signal(number, signal.SIG_DFL)
+    """Build the application of one worker process."""
     logs.configure(settings.log, request_id=lambda: web.context().request_id)
     _end_with_parent(settings.server.drain_s)
     app = create_app(settings)
@@ -193,9 +162,7 @@ def worker(settings: config.Settings) -> Gateway:
             log.exception("the signing keys cannot be read yet; the first request tries again")
         finally:
             db.session.remove()
-    gateway = Gateway(
-        app, threads=settings.server.threads, max_body=web.MAX_BODY, for_programs=app.extensions["idp.front"].endpoints
-    )
+    gateway = Gateway(app, threads=settings.server.threads, for_programs=app.extensions["idp.front"].endpoints)
     warm.begin(app)
     return gateway
 
@@ -247,9 +214,7 @@ def _refuse_bad_tls(settings: config.Settings) -> None:
     if not settings.server.tls_certificate:
         return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            settings.server.tls_certificate, settings.server.tls_key, password=lambda: ""
-        )
+        context_of(settings.server.tls_certificate, settings.server.tls_key)
     except (OSError, ValueError) as error:
         raise CannotServe(
             f"server.tls_certificate and server.tls_key cannot be used: {error}. "
@@ -262,11 +227,15 @@ def _refuse_busy_port(settings: config.Settings) -> None:
     deadline = time.monotonic() + _BUSY_PORT_PATIENCE_S
     while (problem := _cannot_listen(settings.server.bind, settings.server.port)) is not None:
         if time.monotonic() > deadline:
-            raise CannotServe(
-                f"Cannot listen on {settings.server.bind} port {settings.server.port}: {problem}. "
-                "Stop the program that uses it, or choose another server.port."
-            )
+            raise _busy_port(settings, problem)
         time.sleep(0.2)
+
+
+def _busy_port(settings: config.Settings, problem: str) -> CannotServe:
+    return CannotServe(
+        f"Cannot listen on {settings.server.bind} port {settings.server.port}: {problem}. "
+        "Stop the program that uses it, or choose another server.port."
+    )
 
 
 def _cannot_listen(address: str, port: int) -> str | None:

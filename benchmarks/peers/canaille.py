@@ -1,4 +1,4 @@
-"""Canaille on PostgreSQL, under granian with four threads as our own server."""
+"""Canaille on PostgreSQL, under granian with four threads."""
 
 from __future__ import annotations
 

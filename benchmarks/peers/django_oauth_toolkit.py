@@ -1,4 +1,4 @@
-"""django-oauth-toolkit on PostgreSQL, under granian with four threads as our own server."""
+"""django-oauth-toolkit on PostgreSQL, under granian with four threads."""
 
 from __future__ import annotations
 

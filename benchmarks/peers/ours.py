@@ -34,7 +34,7 @@ class Ours(Peer):
 
     def install(self) -> str:
         """It is the program that this harness belongs to."""
-        names = ("flask", "authlib", "joserfc", "granian")
+        names = ("flask", "authlib", "joserfc", "httptools")
         return f"idp {version('idp')}, Python {sys.version.split()[0]}, " + ", ".join(
             f"{n} {version(n)}" for n in names
         )

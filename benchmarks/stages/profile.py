@@ -41,7 +41,7 @@ def run(bench: Bench) -> Found:
         keys.warm()
     facts = [_profiled(app.wsgi_app, ours, BY_NAME[name]) for name in ASKED]
     note = (
-        f"{TIMES} requests each, in one thread, without granian. CPU of that thread; in brackets how it falls on packages, by the time in each "
+        f"{TIMES} requests each, in one thread, without connections. CPU of that thread; in brackets how it falls on packages, by the time in each "
         "one's own functions, C functions with their callers' package where they have no file. The profiler itself slows Python down more than C."
     )
     return Found("profile", "Where the CPU of a request goes", note, [], facts)

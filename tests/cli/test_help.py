@@ -72,7 +72,7 @@ def test_the_first_page_says_what_the_command_itself_says(name: str) -> None:
 
 def test_the_first_page_and_completion_answer_at_once() -> None:
     """Nothing heavy is imported for them: the shell asks at every press of Tab."""
-    heavy = ("sqlalchemy", "alembic", "redis", "granian", "authlib", "cryptography")
+    heavy = ("sqlalchemy", "alembic", "redis", "httptools", "authlib", "cryptography")
     asked = {"_IDP_COMPLETE": "bash_complete", "COMP_WORDS": "idp us", "COMP_CWORD": "1"}
     for words, extra, shown in ((["--help"], {}, "idp demo"), ([], asked, "user")):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("IDP_")} | extra
