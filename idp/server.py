@@ -4,9 +4,10 @@ The parent process answers nobody: it watches the workers, runs the jobs (one th
 the listening socket closes first, requests in flight finish, then the jobs stop and the audit is sealed. A worker whose parent was
 killed ends by itself.
 
-The first workers are forked (on Linux): they have what the parent loaded, and share its memory. A fork copies locks as they are, and
-connections; so it happens before the parent starts its first job, with every connection closed. A worker that replaces a dead one is
-spawned, since by then the parent has threads: it inherits nothing, and takes a second longer.
+The first workers are forked (on Linux): they serve the very application that the parent built and checked, with its signing keys, and
+share its memory. A fork copies locks as they are, and connections; so it happens before the parent starts its first job, with every
+connection closed. A worker that replaces a dead one is spawned, since by then the parent has threads: it inherits nothing, builds
+its own application, and takes a second longer.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def serve(settings: config.Settings) -> None:
     app = create_app(settings)
     with app.app_context():
         prepare(settings)
+        _import_keys()
         _let_go()
     try:
         _serve(settings, app)
@@ -67,17 +69,28 @@ def serve(settings: config.Settings) -> None:
 
 
 def prepare(settings: config.Settings) -> None:
-    """Check that we may start, and see to it that there are signing keys. Raises CannotServe."""
+    """Check that we may start, see to it that there are signing keys, write down that we start. Raises CannotServe."""
     _refuse_exposed_demo(settings)
     _refuse_old_schema()
     _refuse_bad_tls(settings)
     _refuse_busy_port(settings)
     with committing():
         keys.ensure()
+        _write_down(
+            audit.Event.SERVER_STARTED
+        )  # before the first worker: nothing that they do stands above it in the trail
     try:
         kv.client().ping()
     except kv.RedisError as error:
         log.warning("Redis does not answer yet (%s); until it does, sign-in answers 503", error)
+
+
+def _import_keys() -> None:
+    """Have the signing keys ready before the first request."""
+    try:
+        keys.warm()
+    except Exception:
+        log.exception("the signing keys cannot be read yet; the first request tries again")
 
 
 def _let_go() -> None:
@@ -94,7 +107,7 @@ def _serve(settings: config.Settings, app: Flask) -> None:
         listening = listen_on(wanted.bind, wanted.port)
     except OSError as error:
         raise _busy_port(settings, error.strerror or str(error)) from None
-    workers = Workers(work, (settings, listening), number=wanted.workers or cores(), drain_s=wanted.drain_s)
+    workers = Workers(Worker(settings, app), (listening,), number=wanted.workers or cores(), drain_s=wanted.drain_s)
     gc.freeze()  # what is loaded stays: nobody looks through it for garbage, and workers go on sharing its pages
     gc.enable()
     workers.begin()
@@ -110,8 +123,6 @@ def _serve(settings: config.Settings, app: Flask) -> None:
 
 def _begin(app: Flask, runner: jobs.Runner) -> None:
     """After the first workers: from here on this process has threads and connections, and forks no more."""
-    with app.app_context():
-        _write_down(audit.Event.SERVER_STARTED)
     runner.start()
     log.info("idp %s serves %s", __version__, app.extensions["idp.settings"].server.issuer)
 
@@ -121,7 +132,8 @@ def _end(app: Flask, runner: jobs.Runner) -> None:
     runner.stop()
     with app.app_context():
         try:
-            _write_down(audit.Event.SERVER_STOPPED)
+            with committing():
+                _write_down(audit.Event.SERVER_STOPPED)
             with committing():
                 audit.seal()
         except Exception:
@@ -132,39 +144,43 @@ def _end(app: Flask, runner: jobs.Runner) -> None:
 
 
 def _write_down(event: audit.Event) -> None:
-    with committing():
-        audit.record(event, actor="server", version=__version__, node=socket.gethostname()[:100],
-                     python=platform.python_version())  # fmt: skip
+    audit.record(event, actor="server", version=__version__, node=socket.gethostname()[:100],
+                 python=platform.python_version())  # fmt: skip
 
 
 # --- in a worker ---------------------------------------------------------------------------------------------
 
 
-def work(settings: config.Settings, listening: socket.socket) -> None:
-    """Be a worker: answer until we are told to end."""
-    forget_signals()
-    wanted = settings.server
-    listener = Listener(worker(settings).answer, max_body=web.MAX_BODY)
-    tls = context_of(wanted.tls_certificate, wanted.tls_key) if wanted.tls_certificate else None
-    run(listener, listening, tls, drain_s=wanted.drain_s)
-    logs.flush()
+class Worker:
+    """What a worker process does: it answers until it is told to end."""
+
+    def __init__(self, settings: config.Settings, app: Flask | None = None) -> None:
+        self.settings, self.app = settings, app
+
+    def __reduce__(self) -> tuple[type[Worker], tuple[config.Settings]]:
+        """Go to a spawned process without the application, which builds its own."""
+        return Worker, (self.settings,)
+
+    def __call__(self, listening: socket.socket) -> None:
+        """Take the parent's application, or build one, and accept connections."""
+        forget_signals()
+        logs.configure(self.settings.log, request_id=lambda: web.context().request_id)
+        wanted = self.settings.server
+        _end_with_parent(wanted.drain_s)
+        app = self.app or _build(self.settings)
+        gateway = Gateway(app, threads=wanted.threads, for_programs=app.extensions["idp.front"].endpoints)
+        warm.begin(app)
+        tls = context_of(wanted.tls_certificate, wanted.tls_key) if wanted.tls_certificate else None
+        run(Listener(gateway.answer, max_body=web.MAX_BODY), listening, tls, drain_s=wanted.drain_s)
+        logs.flush()
 
 
-def worker(settings: config.Settings) -> Gateway:
-    """Build the application of one worker process."""
-    logs.configure(settings.log, request_id=lambda: web.context().request_id)
-    _end_with_parent(settings.server.drain_s)
+def _build(settings: config.Settings) -> Flask:
     app = create_app(settings)
     with app.app_context():
-        try:
-            keys.warm()
-        except Exception:
-            log.exception("the signing keys cannot be read yet; the first request tries again")
-        finally:
-            db.session.remove()
-    gateway = Gateway(app, threads=settings.server.threads, for_programs=app.extensions["idp.front"].endpoints)
-    warm.begin(app)
-    return gateway
+        _import_keys()
+        db.session.remove()
+    return app
 
 
 def _end_with_parent(drain_s: float) -> None:

@@ -86,7 +86,7 @@ def test_the_first_answers_need_nothing_that_people_need(start: dict[str, list[s
 def test_the_command_line_loads_no_room_before_it_knows_what_to_do(start: dict[str, list[str]]) -> None:
     rooms = {"idp.app", "idp.authn", "idp.oauth", "idp.audit", "idp.db", "idp.kv", "idp.web", "idp.server"}
     assert not rooms.intersection(start["command"])
-    assert not {"sqlalchemy", "redis", "uvloop", "prometheus_client", "cryptography"}.intersection(start["command"])
+    assert not {"sqlalchemy", "redis", "granian", "prometheus_client", "cryptography"}.intersection(start["command"])
 
 
 def test_a_worker_has_all_that_its_parent_loaded_and_adds_nothing(start: dict[str, list[str]]) -> None:
