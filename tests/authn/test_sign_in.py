@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
-import time
 
 import pytest
 from flask import Flask
@@ -15,6 +13,7 @@ from idp.authn.assurance import TWO_FACTORS
 from idp.authn.factors import password, recovery_code, totp
 from idp.authn.identify import SILENT_SCOPE, identify
 from idp.db import db
+from tests import cost
 from tests.authn.signing_in import (
     NEW_PASSWORD,
     PASSWORD,
@@ -225,16 +224,15 @@ def test_attack_86_the_silent_wait_takes_the_time_of_a_wrong_password(make_app, 
         waiting = users.find_by_login("waits")
         assert waiting
         kv.client().hset(limits._account_key(SILENT_SCOPE, waiting.sub, False), "until", 2**52)
-        spent: dict[str, list[float]] = {"alice": [], "waits": [], "nobody": []}
-        for _ in range(25):
-            for name, times in spent.items():
-                began = time.perf_counter()
-                with app.test_request_context():
-                    identify(name, "Wrong-Horse-42-Battery")
-                times.append(time.perf_counter() - began)
-                db.session.rollback()
-        alice, waits, nobody = (statistics.median(times[5:]) for times in spent.values())
-        assert 0.6 < waits / alice < 1.6 and 0.6 < waits / nobody < 1.6, (alice, waits, nobody)
+
+        def once(name: str) -> None:
+            with app.test_request_context():
+                identify(name, "Wrong-Horse-42-Battery")
+            db.session.rollback()
+
+        for other in ("alice", "nobody"):
+            ratio = cost.alike(lambda: once("waits"), lambda name=other: once(name), within=1.6, times=25)
+            assert 0.6 < ratio < 1.6, other
 
 
 def test_attack_90_a_stranger_does_not_lock_a_person_out_of_a_known_device(app: Flask) -> None:
@@ -505,18 +503,13 @@ def test_help_says_what_a_password_needs_and_which_browsers_work(app: Flask) -> 
 def test_c7_the_time_of_a_failure_does_not_tell_who_exists(make_app, sqlite_url: str) -> None:
     app = make_app(sqlite_url, passwords={"bcrypt_cost": 8}, limits=GENEROUS)
 
-    def once(identifier: str) -> float:
-        started = time.perf_counter()
+    def once(identifier: str) -> None:
         identify(identifier, "Wrong-Horse-42-Battery")
-        spent = time.perf_counter() - started
         db.session.rollback()
-        return spent
 
     with app.test_request_context():
         make_person()
-        pairs = [(once("alice"), once("nobody")) for _ in range(40)]
-    somebody, nobody = (statistics.median(column) for column in zip(*pairs[5:], strict=True))
-    assert 0.75 < somebody / nobody < 1.33, (somebody, nobody)
+        assert 0.75 < cost.alike(lambda: once("alice"), lambda: once("nobody"), within=1.33) < 1.33
 
 
 def test_a_reloaded_tab_after_a_wrong_password_is_the_sign_in_page_again(app: Flask) -> None:

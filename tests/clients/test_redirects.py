@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from idp.clients import redirects
+from tests import cost
 
 GOOD_WEB = [
     "https://rp.example.org/cb",
@@ -123,8 +122,7 @@ def test_rfc8252_8_6_only_https_proves_who_receives():
 
 
 def test_attack_140_a_long_uri_costs_no_time():
-    started = time.perf_counter()
-    for uri in ("https://rp.example.org/" + "../" * 20_000, "a" * 50_000, "http://127.0.0.1:" + "1" * 50_000):
-        redirects.problem(uri, native=True, loopback_names=True)
-        redirects.matches("http://127.0.0.1/cb", uri, native=True)
-    assert time.perf_counter() - started < 0.05
+    with cost.within(1):
+        for uri in ("https://rp.example.org/" + "../" * 20_000, "a" * 50_000, "http://127.0.0.1:" + "1" * 50_000):
+            redirects.problem(uri, native=True, loopback_names=True)
+            redirects.matches("http://127.0.0.1/cb", uri, native=True)

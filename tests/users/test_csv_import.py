@@ -1,7 +1,6 @@
 """Importing people: a report per line, no line spoils another, safe against size, NUL and formulas (attacks 95, 136, 144)."""
 
 import io
-import time
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from idp import users
 from idp.authn.factors import password
 from idp.db import committing, db
 from idp.errors import BadInput
+from tests import cost
 
 HEADER = "username,display_name,given_name,family_name,email,email_verified,roles,npi,password_hash,status\n"
 
@@ -196,10 +196,10 @@ def test_thousands_of_lines_are_quick_and_come_one_by_one(app):
         f"user{n},User {n},User,{n},user{n}@example.org,true,nurse,,{{SSHA}}xzWj8EWSVORK/NxhYVlw8mj2HozRunfO,\n"
         for n in range(2_000)
     )
-    began, seen = time.perf_counter(), 0
-    for seen, line in enumerate(users.import_csv(io.BytesIO(body.encode()), hashes=password), start=1):
-        assert line.outcome == "created"
-        if seen % 200 == 0:
-            db.session.commit()
+    seen = 0
+    with cost.within(60):
+        for seen, line in enumerate(users.import_csv(io.BytesIO(body.encode()), hashes=password), start=1):
+            assert line.outcome == "created"
+            if seen % 200 == 0:
+                db.session.commit()
     assert seen == users.search().total == 2_000
-    assert time.perf_counter() - began < 60

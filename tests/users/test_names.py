@@ -1,13 +1,12 @@
 """Usernames and addresses: what may be created, and which spellings are one name (W-9, attacks 91, 95, 115, 116, 144)."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.errors import BadInput
 from idp.users.names import canonical_username, checked_email, checked_username
+from tests import cost
 
 
 @pytest.mark.parametrize(
@@ -151,9 +150,8 @@ def test_w9_creation_and_look_up_agree_on_every_name_that_can_exist(raw):
 
 @pytest.mark.parametrize("typed", ["a@" * 25_000, "a." * 25_000, "\u0301" * 50_000, "ａ" * 50_000])
 def test_attack_140_fifty_kilobytes_are_refused_in_no_time(typed):
-    began = time.perf_counter()
-    canonical_username(typed)
-    for check in (checked_username, checked_email):
-        with pytest.raises(BadInput):
-            check(typed)
-    assert time.perf_counter() - began < 0.05
+    with cost.within(1):  # a square would be a billion steps
+        canonical_username(typed)
+        for check in (checked_username, checked_email):
+            with pytest.raises(BadInput):
+                check(typed)
