@@ -31,19 +31,21 @@ VISITS_OF_ADDRESS = 5  # in a minute
 
 _KEPT_MS = 24 * 3600 * 1000  # an account's counter is forgotten after a day without an attempt
 
-# KEYS: every counter, the account's first if there is one.
-# ARGV: now in ms; ms that an account's counter is kept; 1 if there is an account; free attempts; number of waits, the waits in ms;
-#       then for each window: how many, ms.
-# Answers {position of the refusing counter or 0, ms to wait, 1 if this refusal was not reported yet}.
+# KEYS: every counter, the account's first if there is one; last the list of full windows, if there is one.
+# ARGV: now in ms; ms that an account's counter is kept; 1 if there is an account; free attempts; 1 if there is a list; number of waits, the
+#       waits in ms; then for each window: how many, ms.
+# Answers {position of the refusing counter or 0, ms to wait, 1 if this refusal was not reported yet, or if the attempt filled a window}.
 _CHARGE = kv.Script("""
 local now, kept, account = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
-local free, waits = tonumber(ARGV[4]), tonumber(ARGV[5])
-local rest = 5 + waits
+local free, list, waits = tonumber(ARGV[4]), ARGV[5] == '1' and KEYS[#KEYS], tonumber(ARGV[6])
+local counters, filled = #KEYS - tonumber(ARGV[5]), 0
+local rest = 6 + waits
 local longest = waits > 0 and tonumber(ARGV[rest]) or 0
 local refused, wait, ends = 0, 0, '0'
 local failures, windows = 0, {}
 
-for position, key in ipairs(KEYS) do
+for position = 1, counters do
+  local key = KEYS[position]
   if account and position == 1 then
     local seen = redis.call('HMGET', key, 'failures', 'until')
     failures = tonumber(seen[1]) or 0
@@ -55,7 +57,7 @@ for position, key in ipairs(KEYS) do
     local seen = redis.call('HMGET', key, 'count', 'since')
     local count, since = tonumber(seen[1]) or 0, tonumber(seen[2]) or now
     if math.abs(now - since) >= span then count, since = 0, now end  -- clocks of workers differ a little
-    windows[position] = {count, since, span}
+    windows[position] = {count + 1, since, span, most}
     local left = math.min(since + span - now, span)
     if count >= most and left > wait then refused, wait, ends = position, left, tostring(since) end
   end
@@ -67,21 +69,27 @@ if refused > 0 then
   return {refused, wait, news and 1 or 0}
 end
 
-for position, key in ipairs(KEYS) do
-  local window = windows[position]
+for position = 1, counters do
+  local key, window = KEYS[position], windows[position]
   if window then
-    redis.call('HSET', key, 'count', window[1] + 1, 'since', window[2])
+    redis.call('HSET', key, 'count', window[1], 'since', window[2])
     redis.call('PEXPIRE', key, 2 * window[3])
+    if list and window[1] >= window[4] then
+      filled = 1
+      redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
+      redis.call('ZADD', list, window[2] + window[3], string.match(key, '[^:]+$'))
+      redis.call('PEXPIRE', list, 2 * window[3])
+    end
   else
     failures = failures + 1
     redis.call('HSET', key, 'failures', failures)
     if failures >= free then
-      redis.call('HSET', key, 'until', now + tonumber(ARGV[5 + math.min(failures - free + 1, waits)]))
+      redis.call('HSET', key, 'until', now + tonumber(ARGV[6 + math.min(failures - free + 1, waits)]))
     end
     redis.call('PEXPIRE', key, kept)
   end
 end
-return {0, 0, 0}
+return {0, 0, filled}
 """)
 
 
@@ -92,6 +100,7 @@ class Verdict:
     allowed: bool
     retry_after_s: int = 0
     limit: str | None = None
+    is_last: bool = False  # of `spend` with a list: the next one will be refused
 
     def insist(self) -> None:
         """Go on or raise TooMany, which the edge answers with 429 and Retry-After."""
@@ -129,19 +138,31 @@ def clear(scope: str, *, account: str, known_device: bool = False) -> None:
     kv.client().delete(_account_key(scope, account, known_device))
 
 
-def spend(name: str, key: str, *, count: int, window_s: int) -> Verdict:
+def spend(name: str, key: str, *, count: int, window_s: int, listed: bool = False) -> Verdict:
     """Count one use of `name` by `key` and say whether it is among the first `count` of a window. Raises kv.Unavailable.
 
-    The window begins with the first use. For what is not a guess: token requests of a client, recovery mails to a person.
+    The window begins with the first use. For what is not a guess: token requests of a client, recovery mails to a person. `listed`: in
+    the same step whose window is full comes on the list that `exhausted` reads.
     """
-    return _charge(name, [_Window(name, _key(name, "spend", _hidden(key)), count, window_s * 1000)], None, ())
+    window = _Window(name, _key(name, "spend", _hidden(key)), count, window_s * 1000)
+    return _charge(name, [window], None, (), listed=listed)
 
 
-def exhausted(name: str, key: str, *, count: int, window_s: int) -> bool:
-    """Say whether `spend` would refuse now, and count nothing. Raises kv.Unavailable."""
-    seen = kv.client().hmget(_key(name, "spend", _hidden(key)), "count", "since")
-    counted, since = (int(value or 0) for value in seen)
-    return counted >= count and abs(clock.milliseconds() - since) < window_s * 1000
+def exhausted(name: str, *, most: int) -> frozenset[str] | None:
+    """Return whom `spend`, with a list, would refuse now, by `listed_as`; None if they are more than `most`. Raises kv.Unavailable."""
+    found = kv.call("ZRANGEBYSCORE", _key(name, "full"), f"({clock.milliseconds()}", "+inf", "LIMIT", 0, most + 1)
+    return frozenset(found) if len(found) <= most else None
+
+
+def is_exhausted(name: str, key: str) -> bool:
+    """Say the same of one alone. Raises kv.Unavailable."""
+    ends = kv.call("ZSCORE", _key(name, "full"), listed_as(key))
+    return ends is not None and float(ends) > clock.milliseconds()
+
+
+def listed_as(key: str) -> str:
+    """Return what stands for a key on the list of `exhausted`."""
+    return _hidden(key)
 
 
 def visit(name: str) -> None:
@@ -198,16 +219,18 @@ def _windows(scope: str, address: str, rules: Limits) -> list[_Window]:
     ]
 
 
-def _charge(scope: str, windows: list[_Window], account_key: str | None, waits: tuple[int, ...]) -> Verdict:
+def _charge(
+    scope: str, windows: list[_Window], account_key: str | None, waits: tuple[int, ...], *, listed: bool = False
+) -> Verdict:
     keys = ([account_key] if account_key else []) + [window.key for window in windows]
     names = (["account"] if account_key else []) + [window.name for window in windows]
     args = [clock.milliseconds(), _KEPT_MS, 1 if account_key else 0, settings().limits.account_free_attempts]
-    args += [len(waits), *(wait * 1000 for wait in waits)]
+    args += [1 if listed else 0, len(waits), *(wait * 1000 for wait in waits)]
     for window in windows:
         args += [window.most, window.span_ms]
-    refused, wait_ms, news = _CHARGE(keys, args)
+    refused, wait_ms, news = _CHARGE(keys + ([_key(scope, "full")] if listed else []), args)
     if not refused:
-        return Verdict(True)
+        return Verdict(True, is_last=bool(news))
     verdict = Verdict(False, max(1, -(-wait_ms // 1000)), names[refused - 1])
     if news:
         _write_down(scope, verdict, keys[refused - 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from idp.clients import profiles, redirects
 from idp.clients.profiles import SecurityProfile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SecretDigest:
     """SHA-256 of a client secret. A fast hash is right here: the secret has 256 random bits, nobody can guess it."""
 
@@ -33,7 +34,7 @@ class SecretDigest:
         return fits and self.is_live
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Client:
     """A registered application. Fields carry the names of RFC 7591; the secret itself is nowhere (attack 131)."""
 
@@ -149,7 +150,7 @@ def secret_aad(client_id: str) -> str:
 def from_row(row: Mapping[Any, Any]) -> Client:
     """Build the value from its table row."""
     stored: dict[str, Any] = row["metadata"]
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+    fields = {name: _shared(value) for name, value in stored.items()}
     secrets = tuple(SecretDigest(**secret) for secret in row["secrets"])
     return Client(
         client_id=row["client_id"],
@@ -158,3 +159,10 @@ def from_row(row: Mapping[Any, Any]) -> Client:
         updated_at=row["updated_at"],
         **fields,
     )
+
+
+def _shared(value: Any) -> Any:
+    """Lists become tuples, and texts that clients have in common are kept once: a cache holds thousands of clients."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    return tuple([_shared(one) for one in value]) if isinstance(value, list) else value

@@ -47,7 +47,7 @@ def authenticate(params: Params, authorization: str | None) -> Client:
     if client is not None and _may_come_by_certificate(presented, client):
         presented = replace(presented, method=client.token_endpoint_auth_method)
     if client is not None and presented.method != profiles.PUBLIC:
-        _check_patience(client)
+        patience.insist(client)
     problem = _problem(presented, client)
     if client is None or problem:
         raise _rejected(presented, client, problem or "The client is not registered, or named itself wrongly.")
@@ -124,22 +124,13 @@ def _problem(presented: Presented, client: Client | None) -> str | None:
     return None
 
 
-def _check_patience(client: Client) -> None:
-    """Refuse before anything is judged while one client at one address fails too often; a right secret is no exception, else the
-    answer would tell it from a wrong one (attack 41). Elsewhere the client is served as ever. Raises TooManyFailures."""
-    if patience.is_over(client):
-        verdict = patience.spend(client)  # writes it down, once per window
-        if not verdict.allowed:
-            raise TooManyFailures(verdict.retry_after_s)
-
-
 def _rejected(presented: Presented, client: Client | None, problem: str) -> OAuth2Error:
     """Count the failure, then say so and write it down: a secret of 256 bits cannot be guessed, but whoever tries should be seen.
 
     Counting is one atomic step before the answer: of any number of guesses at once, so many learn that they were wrong.
     """
     if client is not None:
-        verdict = patience.spend(client)
+        verdict = patience.count(client)
         if not verdict.allowed:
             return TooManyFailures(verdict.retry_after_s)
     named = refusals.named((presented.client_id or "")[:200])

@@ -316,3 +316,29 @@ def test_spend_is_atomic(app):
         return sum(limits.spend("token", "c1", count=7, window_s=60).allowed for _ in range(10))
 
     assert sum(in_threads(20, app, work)) == 7
+
+
+def test_who_is_exhausted_is_on_a_list_until_the_window_ends(app, travel):
+    def use(key):
+        return limits.spend("proof", key, count=2, window_s=60, listed=True)
+
+    assert [use("c1").is_last, use("c1").is_last, use("c2").is_last] == [False, True, False]
+    assert not use("c1").allowed
+    assert limits.exhausted("proof", most=10) == {limits.listed_as("c1")}
+    assert limits.is_exhausted("proof", "c1") and not limits.is_exhausted("proof", "c2")
+    travel(59)
+    use("c2"), use("c3")
+    assert limits.exhausted("proof", most=10) == {limits.listed_as("c1"), limits.listed_as("c2")}
+    assert limits.exhausted("proof", most=1) is None
+    travel(2)
+    assert not limits.is_exhausted("proof", "c1") and use("c1").allowed
+    db.session.rollback()
+
+
+def test_the_list_lies_in_the_slot_of_its_counters_and_names_nobody(app):
+    limits.spend("proof", "pat@example.org", count=1, window_s=60, listed=True)
+    keys = list(kv.client().scan_iter(kv.key("*")))
+    assert len(keys) == 2 and len({key[key.index("{") : key.index("}")] for key in keys}) == 1
+    assert all(0 < kv.client().pttl(key) <= 120_000 for key in keys)
+    told = [*keys, *kv.client().zrange(next(key for key in keys if key.endswith(":full")), 0, -1)]
+    assert not any("pat" in text for text in told)

@@ -9,7 +9,7 @@ from idp import clients, kv, limits
 from idp.config import settings
 from idp.config.schema import Limits
 from idp.db import db
-from idp.oauth import client_auth, refusals
+from idp.oauth import patience, refusals
 from tests.conftest import in_threads
 from tests.oauth.conftest import basic
 
@@ -106,19 +106,19 @@ def test_attack_141_parked_requests_of_a_browser_are_bounded(rp):
 
 def test_attack_41_while_the_limit_is_exceeded_nothing_is_judged(rp, travel, audit_trail):
     right, rp.raw_secret = rp.raw_secret, "wrong"
-    statuses = [rp.refresh("x").status for _ in range(client_auth.FAILURES + 2)]
-    assert statuses == [401] * client_auth.FAILURES + [429] * 2
+    statuses = [rp.refresh("x").status for _ in range(patience.FAILURES + 2)]
+    assert statuses == [401] * patience.FAILURES + [429] * 2
     rp.raw_secret = right
     answer = rp.refresh("x")
-    assert answer.status == 429 and 0 < int(answer.response.headers["Retry-After"]) <= client_auth.WINDOW_S
+    assert answer.status == 429 and 0 < int(answer.response.headers["Retry-After"]) <= patience.WINDOW_S
     assert audit_trail.events().count("limit.exceeded") == 1
-    travel(client_auth.WINDOW_S + 1)
+    travel(patience.WINDOW_S + 1)
     assert rp.refresh("x").error == "invalid_grant"
 
 
 def test_attack_41_a_stranger_elsewhere_locks_nobody_out(client, rp):
     header = {"Authorization": basic(rp.client.client_id, "wrong")}
-    for _ in range(client_auth.FAILURES + 5):
+    for _ in range(patience.FAILURES + 5):
         client.post("/token", data={"grant_type": "refresh_token"}, headers=header, environ_base=ELSEWHERE)
     assert rp.refresh("x").error == "invalid_grant"
 
@@ -133,7 +133,54 @@ def test_attack_41_at_once_no_more_guesses_are_answered(app, rp):
         ]
 
     statuses = [status for batch in in_threads(20, app, guess) for status in batch]
-    assert statuses.count(401) == client_auth.FAILURES and statuses.count(429) == 60 - client_auth.FAILURES
+    assert statuses.count(401) == patience.FAILURES and statuses.count(429) == 60 - patience.FAILURES
+
+
+@pytest.mark.parametrize("listed", [patience.LISTED, 0], ids=["read in one go", "asked one by one"])
+def test_attack_41_another_worker_knows_within_a_second_who_is_over(app, rp, monkeypatch, listed):
+    monkeypatch.setattr(patience, "LISTED", listed)
+    right, rp.raw_secret = rp.raw_secret, "wrong"
+    assert [rp.refresh("x").status for _ in range(patience.FAILURES)] == [401] * patience.FAILURES
+    rp.raw_secret = right
+    app.extensions["idp.patience"] = patience._Known()  # of a process that saw none of it
+    assert rp.refresh("x").status == 429
+
+
+def test_attack_41_a_list_that_was_read_before_the_limit_was_reached_is_not_kept(app, rp, monkeypatch):
+    """A slow reader: the limit is reached while its answer is on the way."""
+    right, rp.raw_secret = rp.raw_secret, "wrong"
+    for _ in range(patience.FAILURES - 1):
+        rp.refresh("x")
+    read = limits.exhausted
+
+    def slowly(name, *, most):
+        answer = read(name, most=most)
+        monkeypatch.setattr(limits, "exhausted", read)
+        assert rp.refresh("x").status == 401
+        return answer
+
+    monkeypatch.setattr(limits, "exhausted", slowly)
+    app.extensions["idp.patience"] = patience._Known()
+    rp.refresh("x")
+    rp.raw_secret = right
+    assert rp.refresh("x").status == 429
+
+
+def test_clients_that_prove_themselves_are_looked_up_together(app, rp):
+    """However many clients there are: who is over is one question a second, and it is the same for all."""
+    with app.app_context():
+        made = [
+            clients.create({"client_name": "M", "grant_types": ["client_credentials"], "scope": ""}) for _ in range(20)
+        ]
+        db.session.commit()
+        for client, _ in made:
+            clients.get(client.client_id)
+    rp.refresh("x")
+    calls = kv.client().info("commandstats")["cmdstat_zrangebyscore"]["calls"]
+    for client, secret in made:
+        header = {"Authorization": basic(client.client_id, secret)}
+        assert app.test_client().post("/token", data={"grant_type": "refresh_token"}, headers=header).status_code == 400
+    assert kv.client().info("commandstats")["cmdstat_zrangebyscore"]["calls"] <= calls + 2
 
 
 # --- names (attack 133) -------------------------------------------------------------------------------------------
