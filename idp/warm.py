@@ -20,7 +20,7 @@ from collections.abc import Callable
 from flask import Flask
 from sqlalchemy.orm import configure_mappers
 
-from idp import clock, language
+from idp import clock, keys, language
 from idp.authn import blocklist
 from idp.users import names
 
@@ -60,6 +60,7 @@ def _parts(app: Flask) -> list[tuple[str, Callable[[], object]]]:
         ("catalogs", _catalogs),
         ("names", names.warm),
         ("passwords", blocklist.warm),
+        ("keys", lambda: _keys(app)),
     ]
 
 
@@ -78,6 +79,12 @@ def _templates(app: Flask) -> None:
     """Compile the pages of a sign-in, and with them what they are made of; each takes some 10 ms of a core."""
     for name in PAGES:
         app.jinja_env.get_template(name)
+
+
+def _keys(app: Flask) -> None:
+    """Look at the signing keys, and so open the first connection to the database, which takes some 10 ms of a core."""
+    with app.app_context():
+        keys.warm()
 
 
 def _catalogs() -> None:
