@@ -33,7 +33,7 @@ class Lines:
         line = None
         try:
             line = self._take()
-            yield line.cursor()
+            yield getattr(line, "straight", None) or line.cursor()
         except BaseException as error:
             lost = line is None or bool(getattr(line, "broken", False))
             self._drop(line, broke=lost)
@@ -65,6 +65,9 @@ class Lines:
         if self.engine.dialect.name == "postgresql":
             line.autocommit = True
             line.prepare_threshold = 0  # each statement comes back thousands of times
+            from idp.db.straight import Straight  # psycopg is loaded by then, and is not where there is SQLite
+
+            line.straight = Straight(line)
         return line
 
     def _is_well(self, line: Any) -> bool:
