@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import subprocess
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ class Round:
     cpu_ms: float = 0.0  # of the server, for one, with what it has to do afterwards
     bad: int = 0
     refused: int = 0  # 503 with Retry-After
-    first_bad: str = ""
+    first_bad: str = ""  # status and beginning of the body
+    bad_by: str = ""  # what the bad ones were: "2 × 503, 1 × socket read"
 
 
 class NoGenerator(Exception):
@@ -60,6 +62,8 @@ class Running:
         if pause_s:
             argv[argv.index("-s") + 1] = "paced.lua"
             argv.append(str(round(pause_s * 1000)))
+        if isinstance(target, Fixed) and target.is_cheap:
+            argv.append("unread")
         self._before = server.cpu_s()
         try:
             self._wrk = subprocess.Popen(
@@ -100,15 +104,17 @@ def together(rounds: list[Round]) -> Round:
         bad=sum(one.bad for one in rounds),
         refused=sum(one.refused for one in rounds),
         first_bad=next((one.first_bad for one in rounds if one.first_bad), ""),
+        bad_by=", ".join(one.bad_by for one in rounds if one.bad_by),
     )
 
 
 def read(printed: str, target: Target, cpu_s: float) -> Round:
     """Return the round that wrk printed."""
     found: dict[str, Any] = next(json.loads(line[7:]) for line in printed.splitlines() if line.startswith("RESULT "))
-    is_story = not isinstance(target, Fixed)
-    bad = found["socket_errors"] + (found["bad"] if is_story else found["status_errors"])
-    good = found["good"] if is_story else found["requests"] - found["status_errors"]
+    unread = isinstance(target, Fixed) and target.is_cheap
+    sockets = sum(found["sockets"].values())
+    bad = sockets + (found["status_errors"] if unread else found["bad"])
+    good = found["requests"] - found["status_errors"] if unread else found["good"]
     return Round(
         rate=good / (found["duration_us"] / 1e6),
         p50_ms=found["p50_us"] / 1e3,
@@ -117,7 +123,15 @@ def read(printed: str, target: Target, cpu_s: float) -> Round:
         bad=bad,
         refused=found["refused"],
         first_bad=found["first_bad"],
+        bad_by=by_kind(
+            Counter(found["statuses"].split()) + Counter({f"socket {k}": n for k, n in found["sockets"].items()})
+        ),
     )
+
+
+def by_kind(bad: Counter[str]) -> str:
+    """Say what bad answers were: "2 × 503, 1 × socket read"."""
+    return ", ".join(f"{count} × {kind}" for kind, count in sorted(bad.items()))
 
 
 def _plain(target: Target) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import asyncio
 import random
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
-from benchmarks.load import Round
+from benchmarks.load import Round, by_kind
 from benchmarks.machine import Server
 from benchmarks.workloads import Fixed, Refresh
 
@@ -94,11 +94,12 @@ async def _run(ask: Ask, url: str, rate: float, seconds: float) -> Round:
     idle: list[_Connection] = []
     waiting: deque[float] = deque()
     took: list[float] = []
-    bad = [0]
+    bad: Counter[str] = Counter()
 
     def tell(status: int, seconds_taken: float) -> None:
         took.append(seconds_taken)
-        bad[0] += status != 200
+        if status != 200:
+            bad[str(status)] += 1
 
     def serve(connection: _Connection | None = None) -> None:
         if connection is not None:
@@ -121,13 +122,13 @@ async def _run(ask: Ask, url: str, rate: float, seconds: float) -> Round:
     await asyncio.sleep(0.5)
     for connection in idle:
         connection._transport.abort()
-    return summed(took, bad[0] + len(waiting), seconds)
+    return summed(took, bad + Counter({"not asked": len(waiting)}), seconds)
 
 
-def summed(took: list[float], bad: int, seconds: float) -> Round:
-    """Return the round of these times; requests that nobody answered count as bad."""
+def summed(took: list[float], bad: Counter[str], seconds: float) -> Round:
+    """Return the round of these times; requests for which there was no connection in time count as bad."""
     if not took:
-        return Round(0.0, bad=bad, first_bad="no answer")
+        return Round(0.0, bad=bad.total(), first_bad="no answer")
     ordered = sorted(took)
     p50, p99 = (ordered[int(len(ordered) * share)] * 1e3 for share in (0.5, 0.99))
-    return Round(len(took) / seconds, p50, p99, bad=bad)
+    return Round(len(took) / seconds, p50, p99, bad=bad.total(), bad_by=by_kind(bad))

@@ -97,7 +97,25 @@ def stage(found: Found) -> list[str]:
 def _table(table: Table) -> list[str]:
     head = f"| | {table.unit} | p50 | p99 | CPU | bad |" + (f" {table.compares} |" if table.compares else "")
     rows = [_row(table, name, row) for name, row in table.rows.items()]
-    return [f"### {table.title}\n", head, "|---" * (head.count("|") - 1) + "|", *rows, ""]
+    bad = [f"* {name}: {told}" for name, row in table.rows.items() if (told := _bad(row))]
+    note = [f"{table.note}\n"] if table.note else []
+    return [
+        f"### {table.title}\n",
+        *note,
+        head,
+        "|---" * (head.count("|") - 1) + "|",
+        *rows,
+        "",
+        *bad,
+        *[""] * bool(bad),
+    ]
+
+
+def _bad(row: Row) -> str:
+    """Say what the bad answers were, by status, and what the first of them said."""
+    kinds = ", ".join(one.bad_by for one in row.rounds if one.bad_by)
+    first = next((one.first_bad.strip() for one in row.rounds if one.first_bad), "")
+    return f"bad were {kinds}" * bool(kinds) + f"; the first: {first}" * bool(first)
 
 
 def _row(table: Table, name: str, row: Row) -> str:

@@ -47,6 +47,11 @@ class Fixed:
     bodies: tuple[str, ...] = ()
     authorizations: tuple[str, ...] = ()
 
+    @property
+    def is_cheap(self) -> bool:
+        """A public document: wrk asks for so many that a script could not read the answers without being measured itself."""
+        return self.method == "GET" and not (self.headers or self.authorizations)
+
 
 @dataclass(frozen=True)
 class Refresh:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from math import inf
 
@@ -29,7 +30,7 @@ def row(*rates: float, **more: float) -> Row:
 def peers() -> Found:
     rows = {
         "idp": row(900.0, 1000.0, 5000.0),
-        "node-oidc-provider": row(250.0, bad=3),
+        "node-oidc-provider": row(250.0, bad=3, bad_by="3 × 503", first_bad="503 away "),
         "canaille": Row(trouble="not installed: no such package"),
     }
     return Found(
@@ -57,6 +58,7 @@ def test_the_page_says_what_was_counted_and_what_was_not(peers):
     assert "| canaille | not installed: no such package | | | | | |" in page
     assert "## The mix\n\nNot measured: RuntimeError: no" in page
     head = next(line for line in page.splitlines() if line.startswith("| | requests/s"))
+    assert "* node-oidc-provider: bad were 3 × 503; the first: 503 away" in page
     assert all(line.count("|") == head.count("|") for line in page.splitlines() if line.startswith("| ")), "one width"
 
 
@@ -143,8 +145,9 @@ def test_everybody_has_a_turn_in_every_round_and_who_fails_is_left_out():
 
 
 PRINTED = (
-    'noise\nRESULT {"requests": 100, "duration_us": 2000000, "p50_us": 1500, "p99_us": 9000, "status_errors": 4, "socket_errors": 1, '
-    '"good": 30, "refused": 7, "bad": 2, "first_bad": "500 oh"}\n'
+    'noise\nRESULT {"requests": 100, "duration_us": 2000000, "p50_us": 1500, "p99_us": 9000, "status_errors": 4, '
+    '"sockets": {"connect": 0, "read": 1, "write": 0, "timeout": 0}, '
+    '"good": 30, "refused": 7, "bad": 2, "statuses": "503 500 ", "first_bad": "500 oh"}\n'
 )
 
 
@@ -153,6 +156,9 @@ def test_what_wrk_printed_is_read_by_what_it_was_asked():
     assert (fixed.rate, fixed.bad, fixed.p50_ms, fixed.p99_ms, fixed.cpu_ms) == (48.0, 5, 1.5, 9.0, 10.0)
     story = load.read(PRINTED, CodeFlow("/a", "c", "/t", {}, ""), cpu_s=0.3)
     assert (story.rate, story.bad, story.refused, story.cpu_ms, story.first_bad) == (15.0, 3, 7, 10.0, "500 oh")
+    assert story.bad_by == "1 × 500, 1 × 503, 1 × socket read", "so that a run explains itself"
+    read = load.read(PRINTED, Fixed("POST", "/token"), cpu_s=0.3)
+    assert (read.rate, read.bad, read.first_bad) == (15.0, 3, "500 oh")
 
 
 def test_rounds_of_several_servers_add_up_and_the_worst_time_counts():
@@ -162,8 +168,8 @@ def test_rounds_of_several_servers_add_up_and_the_worst_time_counts():
 
 def test_the_open_generator_sums_up_what_it_saw():
     took = [number / 1000 for number in range(1, 101)]
-    assert openloop.summed(took[::-1], 3, 10.0) == Round(10.0, 51.0, 100.0, bad=3)
-    assert openloop.summed([], 3, 10.0).rate == 0.0
+    assert openloop.summed(took[::-1], Counter({"503": 3}), 10.0) == Round(10.0, 51.0, 100.0, bad=3, bad_by="3 × 503")
+    assert openloop.summed([], Counter({"503": 3}), 10.0).rate == 0.0
 
 
 def test_a_large_store_has_its_shares():

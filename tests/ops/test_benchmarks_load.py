@@ -23,11 +23,13 @@ from benchmarks.workloads import BY_NAME, MIX, Fixed, Mix, Refresh
 def site():
     """A server that refreshes tokens, signs people in, and writes down what it heard."""
     heard: list[tuple[str, str, str]] = []
+    always: dict[str, tuple[int, bytes]] = {}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self, status: int, body: bytes, **headers: str) -> None:
+            status, body = always.get("answer", (status, body))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
@@ -64,7 +66,11 @@ def site():
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield SimpleNamespace(
-        url=f"http://127.0.0.1:{server.server_port}", host="idp.example.org", heard=heard, cpu_s=lambda: 0.0
+        url=f"http://127.0.0.1:{server.server_port}",
+        host="idp.example.org",
+        heard=heard,
+        always=always,
+        cpu_s=lambda: 0.0,
     )
     server.shutdown()
     server.server_close()
@@ -121,6 +127,16 @@ def test_what_a_server_costs_is_read_from_its_whole_family():
     finally:
         server.stop()
     assert shell.poll() is not None
+
+
+def test_wrk_says_what_bad_answers_were(site, wrk, tmp_path):
+    site.always["answer"] = (503, b"out of order")
+    brought = load.run(BY_NAME["introspection"], Fixed("POST", "/token"), site, seconds=1, folder=tmp_path)
+    assert brought.rate == 0 and brought.bad > 0
+    assert brought.first_bad.startswith("503") and "out of order" in brought.first_bad
+    assert "× 503" in brought.bad_by
+    unread = load.run(BY_NAME["jwks"], Fixed("GET", "/keys"), site, seconds=1, folder=tmp_path)
+    assert unread.rate == 0 and unread.bad > 0, "wrk counts by itself what no script reads"
 
 
 def test_wrk_asks_for_each_of_a_list_in_its_turn(site, wrk, tmp_path):
