@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
+import random
 import re
 import signal
 import socket
@@ -23,11 +25,30 @@ from tests.conftest import fresh_key
 _numbers = itertools.count()
 
 
+_FIRST, _LAST = (
+    20_000,
+    32_000,
+)  # below those that Linux gives to whoever asks for any: a connection of a neighbour is one of them
+_ports = itertools.cycle(random.SystemRandom().sample(range(_FIRST, _LAST), 2_000))
+
+
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has just now, that nobody is given by chance, and that this process was not told before."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the cycle ends")
+
+
+def was_read(server: Server, connection: socket.socket) -> bool:
+    """Whether the server has taken all that was sent on this connection, as /proc/net/tcp tells it."""
+    ours, theirs = f":{server.port:04X}", f":{connection.getsockname()[1]:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, queues, *_ = line.split()
+        if local.endswith(ours) and remote.endswith(theirs):
+            return state == "01" and queues.endswith(":00000000")
+    return False
 
 
 def write_config(folder: Path, *, database_url: str, redis_url: str, port: int, **sections: dict[str, Any]) -> Path:

@@ -81,17 +81,17 @@ def test_while_one_group_is_committed_the_next_one_gathers(app: Flask) -> None:
 
     def write(rows: Sequence[Row]) -> None:
         blocked.set()
-        go_on.wait(10)
+        go_on.wait(60)
         prepared.write(lines, [(AuditEvent.__table__, one) for one in rows])
         sizes.append(len(rows))
 
     committer = Committer(write)
     first = committer.add(row(0))
-    assert blocked.wait(10)
+    assert blocked.wait(60)
     others = [committer.add(row(number)) for number in range(1, 50)]
     assert not first.done()
     go_on.set()
-    wait([first, *others], timeout=10)
+    wait([first, *others], timeout=60)
     assert all(done.done() and done.exception() is None for done in (first, *others))
     assert sizes == [1, 49], "one transaction for the first, one for all that came meanwhile"
     assert len(audit.search(limit=100).entries) == 50

@@ -412,13 +412,13 @@ def test_attack_143_a_full_queue_is_503_and_counts_nothing(app):
 
     def block():
         started.set()
-        gate.wait(10)
+        gate.wait(60)
 
     pool = password.pool()
     blockers = [threading.Thread(target=pool.run, args=(block,)) for _ in range(2)]
     for blocker in blockers:
         blocker.start()
-    started.wait(10)
+    started.wait(60)
     while pool.waiting < 1:
         pass
     with pytest.raises(Unavailable) as busy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -63,6 +64,13 @@ def test_c12_only_six_ascii_digits_are_a_code() -> None:
         assert pyotp.TOTP(SECRET).verify(wide, for_time=clock.now()), "the trap is still there"
         bad = (wide, code + "0", code[:5], f"{code}\n", "", "１２３４５６", "-12345", "12345a", f"\u200b{code}")
         assert [totp.match_step(SECRET, typed, window=1) for typed in bad] == [None] * len(bad)
+
+
+@pytest.fixture(autouse=True)
+def time_stands() -> Iterator[None]:
+    """A step does not end between a code and its second use."""
+    with clock.freeze(clock.now()):
+        yield
 
 
 def alice(app: Flask) -> User:

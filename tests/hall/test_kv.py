@@ -47,7 +47,7 @@ def valkey(tmp_path: Path) -> Iterator[Callable[..., int]]:
                 *options,
             ]
             process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-            stack.callback(process.wait, 10)
+            stack.callback(process.wait, 60)
             stack.callback(process.terminate)
             _wait_for(port, process)
             return port
@@ -56,10 +56,10 @@ def valkey(tmp_path: Path) -> Iterator[Callable[..., int]]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         assert process.poll() is None, "the server ended at once"
         try:
-            redis.Redis(port=port, retry=None, socket_timeout=1).ping()
+            redis.Redis(port=port, retry=None, socket_timeout=5).ping()
             return
         except (redis.ConnectionError, redis.TimeoutError):
             time.sleep(0.05)
@@ -84,7 +84,7 @@ def test_a_cluster_of_one_node_signs_people_in(make_app, sqlite_url, valkey):
     port = valkey("--cluster-enabled", "yes", "--cluster-port", str(bus))
     node = redis.Redis(port=port, decode_responses=True)
     node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    for _ in range(200):
+    for _ in range(1200):
         if (
             "cluster_state:ok" in str(node.execute_command("CLUSTER", "INFO"))
             or node.cluster("INFO").get("cluster_state") == "ok"

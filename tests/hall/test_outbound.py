@@ -14,7 +14,7 @@ from flask import Flask
 from idp import outbound
 from idp.outbound import Unreachable, fetch_json
 from tests.conftest import make_settings
-from tests.oauth.signing import drip, publishing
+from tests.oauth.signing import DRIPS_FOR_S, drip, publishing
 
 
 @pytest.fixture
@@ -213,17 +213,17 @@ def test_attack_63_the_deadline_covers_headers_that_drip(at_home):
         began = time.monotonic()
         with pytest.raises(Unreachable):
             fetch_json(site.url)
-        assert time.monotonic() - began < outbound.DEADLINE_S + 1.5
+        assert time.monotonic() - began < DRIPS_FOR_S / 2
 
 
 def test_attack_63_the_deadline_covers_the_name(inside, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(60) and [])
     monkeypatch.setattr(outbound, "DEADLINE_S", 0.2)
     began = time.monotonic()
     with pytest.raises(Unreachable, match="not resolved in time"):
         fetch_json("https://slow.example.org/jwks")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30, "the name is known after a minute"
     release.set()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,18 +19,14 @@ from urllib.parse import urljoin
 import httpx
 import pyotp
 
+from tests.serving import free_port
+
 IDP = [sys.executable, "-c", "from idp.cli import main; main()"]
 
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody has at this moment."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    return [free_port() for _ in range(count)]
 
 
 class RunningDemo:
@@ -60,7 +55,7 @@ class RunningDemo:
                 self.ready.set()
         self.ready.set()
 
-    def wait(self, timeout_s: float = 60.0) -> RunningDemo:
+    def wait(self, timeout_s: float = 150.0) -> RunningDemo:
         """Wait for the table; fail with what was said instead."""
         assert self.ready.wait(timeout_s), self.output
         assert self.process.poll() is None, self.output
@@ -80,7 +75,7 @@ class RunningDemo:
     def idp(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another `idp` command on the same installation, as the security officer would type it."""
         command = [*IDP, "--config", str(self.var / "config.toml"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
     def forget_codes(self, username: str) -> None:
         """As if a minute had passed for the authenticator apps of this person: journeys share people, and a code counts once."""
@@ -94,7 +89,7 @@ class RunningDemo:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(40)
+        return self.process.wait(120)
 
 
 @dataclass
@@ -180,7 +175,7 @@ class Browser:
 
     def __init__(self) -> None:
         self.http = httpx.Client(
-            follow_redirects=True, trust_env=False, timeout=30, headers={"User-Agent": "Journey/1"}
+            follow_redirects=True, trust_env=False, timeout=60, headers={"User-Agent": "Journey/1"}
         )
 
     def __enter__(self) -> Browser:

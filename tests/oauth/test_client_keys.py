@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from idp import clients, clock, outbound
 from idp.clients import InvalidMetadata
 from tests.conftest import in_threads
 from tests.oauth.asserting import MACHINE, ask, assertion, db_url, machine, rejected
-from tests.oauth.signing import drip, jwks, key, proof, publishing
+from tests.oauth.signing import DRIPS_FOR_S, drip, jwks, key, proof, publishing
 
 __all__ = ["ask", "db_url", "machine"]
 
@@ -154,21 +155,21 @@ def test_attack_63_the_old_keys_serve_while_the_address_is_down(remote, ask):
         assert site.calls == 2
 
 
-def test_attack_63_others_do_not_wait_for_a_dripping_server(app, remote):
+def test_attack_63_others_do_not_wait_for_a_slow_server(app, remote, monkeypatch):
+    """It answers when seven have given up: were one of them waiting for it, it would not answer before its time is over."""
+    monkeypatch.setattr(outbound, "DEADLINE_S", 90)
     rp, site = remote
-    site.before = drip
-    took: list[float] = []
+    gave_up = threading.Semaphore(0)
+    site.before = lambda _: [gave_up.acquire(timeout=60) for _ in range(7)]
 
     def use(_: int) -> int:
-        began = time.monotonic()
         form = {"grant_type": "client_credentials", **proof(assertion(rp))}
         status = app.test_client().post("/token", data=form).status_code
-        took.append(time.monotonic() - began)
+        gave_up.release()
         return status
 
-    assert set(in_threads(8, app, use)) == {401}
+    assert sorted(in_threads(8, app, use)) == [200, *[401] * 7]
     assert site.calls == 1
-    assert sorted(took)[-2] < sorted(took)[-1] - 0.5  # one fetched; the others gave up before it did
 
 
 def test_attack_62_a_redirect_is_not_followed(remote, ask):
@@ -205,7 +206,5 @@ def test_attack_63_a_dripping_server_costs_three_seconds_once(remote, ask):
     site.before = drip
     began = time.monotonic()
     assert rejected(ask(assertion(rp)))
-    assert time.monotonic() - began < outbound.DEADLINE_S + 1.5
-    began = time.monotonic()
-    assert rejected(ask(assertion(rp)))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < DRIPS_FOR_S / 2
+    assert rejected(ask(assertion(rp))) and site.calls == 1

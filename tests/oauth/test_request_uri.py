@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from idp import clock, crypto, limits
+from idp import clock, crypto, limits, outbound
 from idp.clients.metadata import InvalidMetadata
 from idp.oauth import request_uri
 from tests.conftest import ISSUER
 from tests.oauth.conformance import checks
 from tests.oauth.conftest import REDIRECT_URI, SEALING_KEY, Answer, answer_in, basic, claims_of
-from tests.oauth.signing import drip, jwks, key, publishing, sign
+from tests.oauth.signing import DRIPS_FOR_S, drip, jwks, key, publishing, sign
 
 JWT = {"Content-Type": "application/oauth-authz-req+jwt"}
 
@@ -235,15 +235,16 @@ def test_attack_63_an_address_that_drips_holds_nobody_up(rp, site, signed_in):
     site.before = drip
     began = time.monotonic()
     assert error(rp, site.url) == "invalid_request_uri"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < DRIPS_FOR_S / 2
 
 
 def test_attack_63_slow_addresses_take_no_more_than_their_turns(app, rp, site, alice, sign_in_as, monkeypatch):
     """Two threads wait for the address; everybody else is told so soon, and plain requests do not notice."""
     monkeypatch.setattr(request_uri, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(outbound, "DEADLINE_S", 90)
     show(site, rp)
     arrived, go_on = threading.Semaphore(0), threading.Event()
-    site.before = lambda _: (arrived.release(), go_on.wait(2.5))
+    site.before = lambda _: (arrived.release(), go_on.wait(60))
     browsers = [app.test_client() for _ in range(3)]
     for browser in browsers:
         sign_in_as(alice, browser=browser)
@@ -256,7 +257,7 @@ def test_attack_63_slow_addresses_take_no_more_than_their_turns(app, rp, site, a
     waiting = [threading.Thread(target=wait, args=(number,)) for number in range(2)]
     for thread in waiting:
         thread.start()
-    assert all(arrived.acquire(timeout=3) for _ in waiting)
+    assert all(arrived.acquire(timeout=60) for _ in waiting)
     assert answer_in(browsers[2].get(f"/authorize?{query}"))["error"] == "temporarily_unavailable"
     assert "code" in answer_in(browsers[2].get(f"/authorize?{urlencode(rp.params())}"))
     go_on.set()

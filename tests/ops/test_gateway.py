@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import statistics
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 
 from idp import gateway, http1
 from tests.ops.test_server import until
-from tests.serving import Server, free_port, write_config
+from tests.serving import Server, free_port, was_read, write_config
 
 pytestmark = pytest.mark.xdist_group("server")
 OTHER_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -38,15 +37,18 @@ def server(sqlite_url: str, kv_url: str, tmp_path: Path) -> Iterator[Server]:
     made.stop()
 
 
-def health_s(server: Server, times: int = 5) -> list[float]:
-    """How long /healthz takes, on new connections."""
-    taken = []
-    for _ in range(times):
-        began = time.monotonic()
-        assert httpx.get(f"{server.url}/healthz", timeout=20, trust_env=False).status_code == 200
-        taken.append(time.monotonic() - began)
-        time.sleep(0.1)
-    return taken
+def is_healthy(server: Server) -> None:
+    """Ask /healthz, on a new connection."""
+    assert httpx.get(f"{server.url}/healthz", timeout=60, trust_env=False, verify=False).status_code == 200
+
+
+def has_answer(connection: socket.socket) -> bool:
+    """Whether it was sent anything by now, or is closed."""
+    try:
+        connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def dawdler(server: Server) -> socket.socket:
@@ -60,16 +62,16 @@ def dawdler(server: Server) -> socket.socket:
 def test_attack_141_slow_bodies_take_no_thread_and_end_with_408(server: Server) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(dawdler(server)) for _ in range(32)]
-        time.sleep(0.5)
-        assert max(health_s(server)) < 1
-        began = time.monotonic()
-        answer = httpx.post(f"{server.url}/token", content=b"x=1", headers=OTHER_FORM, trust_env=False)
-        assert answer.status_code in (400, 401) and time.monotonic() - began < 2, "others are served meanwhile"
+        until(lambda: all(was_read(server, one) for one in slow))
+        is_healthy(server)
+        answer = httpx.post(f"{server.url}/token", content=b"x=1", headers=OTHER_FORM, timeout=60, trust_env=False)
+        assert answer.status_code in (400, 401)
+        assert not any(has_answer(one) for one in slow), "others are served meanwhile"
         for one in slow:
             one.sendall(b"r")
-        slow[0].settimeout(http1.BODY_WITHIN_S + 10)
+        slow[0].settimeout(http1.BODY_WITHIN_S + 60)
         assert slow[0].recv(4096).startswith(b"HTTP/1.1 408")
-        until(lambda: all(is_closed(one) for one in slow), within_s=20)
+        until(lambda: all(is_closed(one) for one in slow), within_s=90)
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -88,7 +90,8 @@ def test_attack_143_waiting_sign_ins_leave_threads_to_everybody_else(server: Ser
     with ThreadPoolExecutor(30) as crowd:
         trying = [crowd.submit(wrong_login, server.url) for _ in range(60)]
         until(lambda: any(one.done() for one in trying))
-        assert statistics.median(health_s(server)) < 1
+        between = [(is_healthy(server), sum(one.done() for one in trying))[1] for _ in range(6)]
+        assert min(after - before for before, after in pairwise(between)) < 10, "thirty are waiting for their turn"
         answers = [one.result() for one in trying]
     assert {answer.status_code for answer in answers} == {401, 503}
     refused = [answer for answer in answers if answer.status_code == 503]
@@ -140,7 +143,7 @@ def test_a_name_with_an_underscore_does_not_pass_for_what_a_proxy_sets() -> None
 
 def raw(server: Server, head: str, body: bytes = b"", *, cut: bool = False) -> str:
     """Send bytes as they are; `cut` closes our side afterwards, as a client does that goes away."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         lines = f"{head}\r\nHost: localhost:{server.port}\r\nConnection: close\r\n"
         connection.sendall(lines.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n" + body)
         if cut:
@@ -263,7 +266,7 @@ def test_l_3_an_answer_leaves_when_what_it_waits_for_is_done_and_holds_no_thread
         await asyncio.sleep(0.1)
         assert one.answer is None and other.answer is None
         second.set_result(None)
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
         assert one.answer == other.answer == (200, b"a token")
 
     run(story())
@@ -274,7 +277,7 @@ def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
         broken = Future[None]()
         broken.set_exception(OSError("disk full"))
         asked = Asked()
-        await asyncio.wait_for(asked.ask(behind(broken)), 5)
+        await asyncio.wait_for(asked.ask(behind(broken)), 60)
         assert asked.answer is not None and asked.answer[0] == 503 and b"a token" not in asked.answer[1]
 
     run(story())
@@ -285,7 +288,7 @@ def test_attack_143_pages_that_are_stuck_keep_no_thread_from_tokens() -> None:
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         if environ["PATH_INFO"] == "/login":
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [environ["PATH_INFO"].encode()]
 
@@ -294,10 +297,10 @@ def test_attack_143_pages_that_are_stuck_keep_no_thread_from_tokens() -> None:
         page, token = Asked("/login"), Asked("/token")
         stuck = page.ask(front)
         await asyncio.sleep(0.05)
-        await asyncio.wait_for(token.ask(front), 5)
+        await asyncio.wait_for(token.ask(front), 60)
         assert token.answer == (200, b"/token") and page.answer is None
         go_on.set()
-        await asyncio.wait_for(stuck, 5)
+        await asyncio.wait_for(stuck, 60)
         assert page.answer == (200, b"/login")
 
     run(story())

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.serving import Server, free_port, write_config
+from tests.serving import Server, free_port, was_read, write_config
 
 pytestmark = pytest.mark.xdist_group("server")
 Make = Callable[..., Server]
@@ -89,7 +89,7 @@ def test_sigterm_lets_a_request_in_flight_finish_and_takes_no_new_ones(make_serv
         head = f"POST /token HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: {len(body)}\r\n"
         slow.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n".encode())
         slow.sendall(body[:1000])
-        time.sleep(0.5)  # the worker waits for the rest of the body now
+        until(lambda: was_read(server, slow))  # the worker waits for the rest of the body now
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
         until(lambda: not accepts(server.port))
