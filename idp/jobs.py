@@ -14,13 +14,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 
 from idp import audit, authn, clients, clock, config, joining, keys, kv, mail, metrics, oauth, sessions
 from idp.db import committing, db
+from idp.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ _STATUS_LIVES_S = 30 * 86400
 _MAX_ERROR = 300
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Record):
     """One recurring piece of work. `work` runs inside an application context and a transaction, and returns how much it did."""
 
     name: str
@@ -61,8 +60,7 @@ JOBS = (
 )
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Record):
     """How a job is doing, on the node where it succeeded last."""
 
     name: str

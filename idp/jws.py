@@ -11,7 +11,6 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from idp import signatures, strict_json
+from idp.record import Record
 from idp.signatures import Verifier
 
 MAX_CHARS = 16_384
@@ -49,8 +49,7 @@ class BadSignature(Exception):
     """Not a strict JWS, or not signed by one of the keys; the text says why, for the client's developer."""
 
 
-@dataclass(frozen=True)
-class Unverified:
+class Unverified(Record):
     """A JWS that was taken apart. Nothing in it is true before `verify`."""
 
     raw: str

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from dataclasses import dataclass
 
 from idp import audit, clock, crypto, kv, web
 from idp.config import settings
 from idp.config.schema import Limits
 from idp.errors import TooMany
+from idp.record import Record
 
 _MINUTE_MS = 60_000
 VISITS_OF_BROWSER, VISITS_WINDOW_S = 2, 600  # these two: times the attempts that an address has in a minute
@@ -93,8 +93,7 @@ return {0, 0, filled}
 """)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Record):
     """Whether an attempt may go on; if not, which limit said no ("account", "address", "network", "global" or a name)."""
 
     allowed: bool
@@ -108,8 +107,7 @@ class Verdict:
             raise TooMany(retry_after_s=self.retry_after_s)
 
 
-@dataclass(frozen=True)
-class _Window:
+class _Window(Record):
     name: str
     key: str
     most: int

@@ -19,12 +19,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from idp.config import settings
+from idp.record import Record
 
 if TYPE_CHECKING:  # loaded with the first document that is fetched: most installations fetch none
     import httpcore
@@ -50,8 +50,7 @@ class Unreachable(Exception):
     """The document cannot be had: forbidden address, no answer in time, too large, or not what it should be."""
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Record):
     """JSON or a JWT that came back, and how long its owner wants it kept (None: did not say)."""
 
     value: Any

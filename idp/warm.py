@@ -20,7 +20,7 @@ from collections.abc import Callable
 from flask import Flask
 from sqlalchemy.orm import configure_mappers
 
-from idp import clock, keys, language
+from idp import clock, keys, language, record
 from idp.authn import blocklist
 from idp.users import names
 
@@ -61,6 +61,7 @@ def _parts(app: Flask) -> list[tuple[str, Callable[[], object]]]:
         ("names", names.warm),
         ("passwords", blocklist.warm),
         ("keys", lambda: _keys(app)),
+        ("records", record.complete_all),
     ]
 
 

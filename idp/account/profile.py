@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, request
@@ -16,13 +15,13 @@ from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput, Forbidden
 from idp.language import Later, gettext, lazy_gettext
+from idp.record import Record
 from idp.users import ADDRESS, User
 
 PAGE = "/account/profile"
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Record):
     """One line of the form. `setting` is the word in accounts.own_fields that opens it."""
 
     name: str

@@ -5,7 +5,6 @@ The server decides: a page counts down what it was told, asks before it warns an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, jsonify
@@ -13,14 +12,14 @@ from flask import Response, jsonify
 from idp import clock, sessions, web
 from idp.account.frame import pages
 from idp.authn import guard, workstation
+from idp.record import Record
 from idp.sessions import SsoSession
 
 PAGE = "/account/session"
 STAFF = frozenset({"administrator", "auditor", "help_desk"})
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Record):
     """What the frame of a person's own pages shows beside the page itself."""
 
     idle_left_s: int

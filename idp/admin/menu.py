@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flask import Response
 
 from idp import web
 from idp.admin.guard import staff
 from idp.language import Later, lazy_gettext
+from idp.record import Record
 
 
-@dataclass(frozen=True)
-class Station:
+class Station(Record):
     """One entry of the menu; `about` is its line on the first page."""
 
     name: str

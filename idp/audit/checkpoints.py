@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,13 @@ from idp.audit.chain import CHECKPOINTS, KEYS, lock_head
 from idp.audit.text import canonical, rfc3339
 from idp.config import settings
 from idp.db import db
+from idp.record import Record
 
 _log = logging.getLogger("idp.audit")
 PublicKeys = Mapping[str, str]  # kid → raw Ed25519 public key, base64url
 
 
-@dataclass(frozen=True)
-class Signer:
+class Signer(Record):
     """The key that signs at present."""
 
     kid: str

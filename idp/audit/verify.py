@@ -27,13 +27,13 @@ from idp.audit.events import Event
 from idp.audit.text import canonical, spaced
 from idp.audit.trail import record
 from idp.db import db
+from idp.record import Record
 
 _PAGE = 1000
 _AS_STORED = [type_coerce(column, String).label("time") if column.name == "time" else column for column in EVENTS.c]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Record):
     """What a verification found. `first_bad_seq` is the first event that cannot be believed."""
 
     ok: bool

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from idp import clock, web
 from idp.errors import BadInput
+from idp.record import Record
 from idp.sessions import SsoSession
 
 ONE_FACTOR = "urn:idp:acr:1fa"
@@ -22,8 +22,7 @@ _KEYS = {"hwk", "swk"}  # of passkeys, bound to one device or synced; nothing el
 _POSSESSION = {"otp", *_KEYS, "sc", "pop"}
 
 
-@dataclass(frozen=True)
-class Demand:
+class Demand(Record):
     """What somebody wants proved before they go on, and where the person returns to.
 
     `return_to` is a local path. `asked_at` is the moment of the request that wants `prompt=login`, `select_account` or a

@@ -15,11 +15,12 @@ import tempfile
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+from idp.record import Record
 
 MAGIC = b"idp password corpus 1\n"
 HEADER, RECORD = 32, 12  # bytes
@@ -33,8 +34,7 @@ class NotACorpus(Exception):
     """The file is not one that `build` made, or what was given to `build` is not one kind of lines; the message says which."""
 
 
-@dataclass(frozen=True)
-class Built:
+class Built(Record):
     """What came of building: how many passwords, and what the lines were taken for (sha1 or plaintext)."""
 
     count: int

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from idp.authn import password_policy, policy
 from idp.authn.policy import Policy
 from idp.config import Settings
 from idp.config.checks import MOST_ABSOLUTE_S, MOST_IDLE_S
 from idp.language import gettext
+from idp.record import Record
 
 
-@dataclass(frozen=True)
-class Deviation:
+class Deviation(Record):
     """One departure: its name, the section of SP 800-63B-4 that it departs from, and what it is."""
 
     name: str

@@ -9,19 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from idp.authn import blocklist
 from idp.config import Settings
+from idp.record import Record
 from idp.users import User
 
 _LEET = tuple(str.maketrans("0345789@$!|€1", f"oeastbgasile{one}") for one in "li")
 _SHORTEST_WORD = 4  # shorter words about the person occur in good passwords by chance
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(Record):
     """What anybody would try first for a person, case-folded."""
 
     identifiers: frozenset[str] = frozenset()  # not even inside a password

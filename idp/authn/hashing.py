@@ -12,7 +12,6 @@ import hmac
 import time
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import bcrypt
@@ -21,6 +20,7 @@ from idp.authn import foreign_hashes
 from idp.authn.foreign_hashes import MalformedHash
 from idp.authn.password_policy import MAX_CODE_POINTS
 from idp.config import Settings, key_bytes
+from idp.record import Record
 
 SCHEME = "bcrypt-hmac-sha256"
 FLOOR_COST, CEILING_COST = 10, 16  # OWASP ASVS appendix C; and what nobody would wait for
@@ -29,8 +29,7 @@ _NEVER = "\x00"  # in place of what is too long: no password may contain it
 _DUMMY_TAIL = "abcdefghijklmnopqrstuu" + "A" * 31  # a salt and a digest that no password has
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(Record):
     """A password hash with what is needed to check it. `scheme` is ours, or the name of a foreign one."""
 
     text: str
@@ -39,8 +38,7 @@ class Stored:
     cost: int = 0
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Record):
     """How passwords are hashed now, and every pepper that older hashes may need."""
 
     peppers: tuple[tuple[str, bytes], ...]  # the first is used for new hashes
@@ -54,8 +52,7 @@ class Recipe:
         raise MalformedHash("pepper_missing")
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(Record):
     """What came of a check: right or not; why it could not be judged; a fresh hash to keep when the old one was behind."""
 
     right: bool

@@ -13,11 +13,12 @@ import itertools
 import secrets
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from idp.authn import guessable
 from idp.config import Settings, settings
 from idp.language import gettext, ngettext
+from idp.record import Record
 from idp.users import User
 
 MAX_CODE_POINTS = 256  # nothing longer is ever hashed: bounds the work of a request (N-2)
@@ -27,8 +28,7 @@ PRESETS = ("nist_800_63b_4", "complexity", "pci_dss_4")  # the most demanding la
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # nothing that is misread
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Record):
     """One rule of the policy, as a sentence for people. `least` and `most` where it can be counted while somebody types."""
 
     rule: str
@@ -37,16 +37,14 @@ class Rule:
     most: int | None = None
 
 
-@dataclass(frozen=True)
-class Violation:
+class Violation(Record):
     """One rule that a password breaks, with what to do about it."""
 
     rule: str
     message: str
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Record):
     """The rules that apply to somebody."""
 
     preset: str

@@ -12,7 +12,6 @@ Getting back in without the second factor is not possible here: a recovery code 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -24,6 +23,7 @@ from idp.config import settings
 from idp.db import db
 from idp.errors import Conflict
 from idp.limits import Verdict
+from idp.record import Record
 from idp.users import User, UserEmail
 
 TOKEN_S = 900
@@ -40,8 +40,7 @@ _KEEP = kv.Script(
 )
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(Record):
     """A live recovery token: whose it is, and for which choice of a password."""
 
     user: User

@@ -12,7 +12,6 @@ Transitions by the staff are in recovery_desk.py, those by the person in recover
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +24,7 @@ from idp.config import settings
 from idp.db import UtcDateTime, db
 from idp.errors import NotFound
 from idp.language import lazy_gettext
+from idp.record import Record
 from idp.users import User
 
 OPEN, APPROVED, ISSUED = "open", "approved", "issued"
@@ -92,8 +92,7 @@ class RecoveryCase(db.Model):  # type: ignore[name-defined,misc]
         return self.state
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Record):
     """A part of what was found, and how much there is in all."""
 
     items: tuple[RecoveryCase, ...]

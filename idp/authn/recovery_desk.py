@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
@@ -20,6 +19,7 @@ from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput, Conflict, Forbidden
 from idp.language import Later, lazy_gettext
+from idp.record import Record
 from idp.users import User
 from idp.users.checks import checked_text
 
@@ -33,8 +33,7 @@ TOO_LATE = lazy_gettext("This case has moved on in the meantime.")
 ONE_ALREADY = lazy_gettext("There is a case for this person already.")
 
 
-@dataclass(frozen=True)
-class Desk:
+class Desk(Record):
     """Who acts: a `sub`, or "cli:…" for an operator on the machine."""
 
     actor: str

@@ -12,7 +12,6 @@ weeks: with a password that was chosen in the recovery, which the thief does not
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, ForeignKey, delete, exists, select
@@ -25,6 +24,7 @@ from idp.authn.factors import password
 from idp.authn.factors.base import Authenticator
 from idp.authn.flow import LoginFlow
 from idp.db import UtcDateTime, db
+from idp.record import Record
 from idp.users import User, UserEmail
 
 PATH = "/recover/review"
@@ -40,8 +40,7 @@ class RecoveryReview(db.Model):  # type: ignore[name-defined,misc]
     since: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-@dataclass(frozen=True)
-class Added:
+class Added(Record):
     """Something that was added lately: an authenticator, or an address; `key` names it in the form."""
 
     key: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 from datetime import datetime
 
 from idp import crypto, kv, web
 from idp.authn import workstation
 from idp.authn.assurance import Demand
 from idp.authn.flow import LoginFlow
+from idp.record import Record
 
 LIFE_S = 7200  # as long as the request of an application waits: a mail may be slow, and its reader too
 SHARED_S = 1800  # where many people share a browser: the time that a link lives, and some more to choose a password
@@ -22,8 +22,7 @@ MAX_NAME = 254
 _AAD = "recovery-way"
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Record):
     """The demand to go on with, and the name to begin with."""
 
     demand: Demand

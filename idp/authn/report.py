@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -17,6 +16,7 @@ from idp.authn.policy import Policy
 from idp.config import settings
 from idp.db import db
 from idp.language import lazy_gettext
+from idp.record import Record
 from idp.users import User
 from idp.users.model import ACTIVE
 
@@ -32,8 +32,7 @@ FINDINGS = {
 _PAGE = 500
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Record):
     """One person and what was found: names of FINDINGS, the rules that the password breaks, until when it may stay."""
 
     username: str

@@ -6,7 +6,6 @@ what comes next and once more under the person's lock (still.py), so it matters 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +16,11 @@ from idp.authn import assurance, policy, recovery_case, recovery_review, trusted
 from idp.authn.factors import FACTORS
 from idp.authn.factors.password_table import Password
 from idp.db import Prepared, ask, db
+from idp.record import Record
 from idp.users import User
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(Record):
     """What a person owes and has, as far as the order of steps depends on it."""
 
     require_second: bool

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from idp import language, sessions
 from idp.authn import assurance, policy
 from idp.authn.assurance import PHISHING_RESISTANT, Demand
 from idp.authn.flow import LoginFlow
 from idp.language import gettext, lazy_gettext, ngettext
+from idp.record import Record
 from idp.sessions import SsoSession
 from idp.users import User
 
 OURS = lazy_gettext("This page of your account")  # who asks, when it is no application
 
 
-@dataclass(frozen=True)
-class Why:
+class Why(Record):
     """What the page says: the reasons as sentences that name who asks, what it is about, who is signed in."""
 
     reasons: tuple[str, ...]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from idp.clients import profiles, redirects
+from idp.record import Record
 
 MAX_NAME = 100
 OFFLINE = "offline_access"
@@ -26,8 +26,7 @@ Fields = dict[str, Any]
 _DISGUISES = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # controls, direction changes, halves, private, line ends
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Record):
     """What those who come this way may have."""
 
     scopes: tuple[str, ...]  # that may be registered

@@ -6,13 +6,11 @@ name, so that no `if profile == …` stands anywhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from idp.config.protocol import Mtls, OAuth
+from idp.record import Record
 
 
-@dataclass(frozen=True)
-class SecurityProfile:
+class SecurityProfile(Record):
     """What a client of this profile must and may do."""
 
     name: str

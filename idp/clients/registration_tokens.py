@@ -7,7 +7,6 @@ application may ask people for is decided by whoever gave the first token away, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from idp import audit, clock, crypto
 from idp.db import Json, UtcDateTime, db
 from idp.errors import BadInput, NotFound
+from idp.record import Record
 
 ID_LENGTH = 12  # characters of the digest that name a token to people
 
@@ -49,8 +49,7 @@ _INITIAL = InitialAccessTokenRow.__table__
 _REGISTRATIONS = RegistrationRow.__table__
 
 
-@dataclass(frozen=True)
-class InitialAccessToken:
+class InitialAccessToken(Record):
     """An initial access token as people see it; the token itself is nowhere."""
 
     id: str
@@ -61,8 +60,7 @@ class InitialAccessToken:
     expires_at: datetime
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(Record):
     """What a client that registered itself may register."""
 
     client_id: str

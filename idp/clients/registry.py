@@ -30,6 +30,7 @@ from idp.clients.client import Client, from_row, secret_aad
 from idp.config import settings
 from idp.db import Json, Prepared, UtcDateTime, ask, db
 from idp.errors import BadInput, Conflict, NotFound
+from idp.record import Record
 
 MIN_SECRET_LENGTH = 32
 OVERLAP_S = 24 * 3600  # how long the old secret still works after a rotation
@@ -58,8 +59,7 @@ _TABLE = ClientRow.__table__
 _FIND = Prepared(select(*_TABLE.c).where(_TABLE.c.client_id == bindparam("client_id")))
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Record):
     """One page of clients, and whether there is a next one."""
 
     clients: tuple[Client, ...]

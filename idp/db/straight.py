@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,8 @@ from psycopg.abc import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
+from idp.record import Record
+
 _AT_MOST = 100  # statements that a line keeps prepared; psycopg keeps as many of its own
 _PLACE = re.compile(r"%(?:%|\((.+?)\)s)")
 
@@ -27,8 +28,7 @@ class _Unusual(Exception):
     """A parameter that psycopg knows how to send, or to refuse."""
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(Record):
     """A statement that this line has prepared: its name, its parameters in their order, and what reads its rows."""
 
     name: bytes

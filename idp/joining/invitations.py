@@ -7,7 +7,6 @@ the password back proves the address, and is taken once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import CursorResult, ForeignKey, String, delete, or_, select, update
@@ -21,6 +20,7 @@ from idp.db import UtcDateTime, db
 from idp.errors import BadInput, Conflict, IdpError
 from idp.joining import landing
 from idp.language import gettext
+from idp.record import Record
 from idp.users import User, UserEmail
 
 PATH = "/invitation"
@@ -55,8 +55,7 @@ class Invitation(db.Model):  # type: ignore[name-defined,misc]
         return WAITING if self.expires_at > clock.now() else EXPIRED
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(Record):
     """What a link is worth: `state` waiting is good; whoever holds an older link of ours may learn why it is not."""
 
     state: str

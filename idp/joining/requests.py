@@ -9,7 +9,7 @@ that is agreed to becomes a person without a password and an invitation: until t
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import CursorResult, Index, Select, String, delete, func, select, text, update
@@ -23,6 +23,7 @@ from idp.errors import BadInput, Conflict, NotFound
 from idp.joining import invitations, landing
 from idp.joining.invitations import Invitation
 from idp.language import gettext
+from idp.record import Record
 from idp.users import Name, User, UserEmail
 
 PATH = "/sign-up"
@@ -64,8 +65,7 @@ class AccountRequest(db.Model):  # type: ignore[name-defined,misc]
     reason: Mapped[str | None] = mapped_column(String(200))
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(Record):
     """What a link carries: an address that proved to be its holder's."""
 
     address: str

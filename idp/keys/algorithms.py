@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,14 +18,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from idp.crypto import base64url
+from idp.record import Record
 
 RSA_BITS = 2048
 PrivateKey = Any  # ec, rsa or ed25519: told apart by the algorithm
 Signer = Callable[[bytes], bytes]
 
 
-@dataclass(frozen=True)
-class Algorithm:
+class Algorithm(Record):
     """One JOSE signature algorithm: how to make a key, how to sign with it, what to publish of it."""
 
     name: str

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from idp.db import db
 from idp.keys.algorithms import ALGORITHMS, Signer, import_private
 from idp.keys.model import SIGNING_KEYS as KEYS
 from idp.keys.proven import ProvenTokens
+from idp.record import Record
 from idp.signatures import Verifier
 
 LOOK_EVERY_S = 1.0
@@ -37,8 +38,7 @@ _STATE = select(KEYS.c.kid, KEYS.c.alg, KEYS.c.status).order_by(KEYS.c.created_a
 _LIVING = KEYS.c.status != "retired"
 
 
-@dataclass(frozen=True)
-class LiveKey:
+class LiveKey(Record):
     """A key ready for use: what verifies with its public half, and a signer where we may sign."""
 
     kid: str
@@ -57,16 +57,14 @@ class LiveKey:
         return found
 
 
-@dataclass(frozen=True)
-class JwksDocument:
+class JwksDocument(Record):
     """The published set, ready to send."""
 
     body: bytes
     etag: str
 
 
-@dataclass(frozen=True)
-class Ring:
+class Ring(Record):
     """What is alive at one moment: never changed, only replaced."""
 
     state: tuple[tuple[str, str, str], ...]

@@ -11,7 +11,7 @@ workers which start or rotate at the same moment end with one key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,13 +26,13 @@ from idp.errors import BadInput, Conflict, NotFound
 from idp.keys import ring
 from idp.keys.algorithms import ALGORITHMS, private_bytes, public_jwk
 from idp.keys.model import SIGNING_KEYS as KEYS
+from idp.record import Record
 
 JWKS_MAX_AGE_S = 300  # how long relying apps may keep the published set; the endpoint says so
 PUBLISH_AHEAD = timedelta(seconds=3 * JWKS_MAX_AGE_S)
 
 
-@dataclass(frozen=True)
-class KeyInfo:
+class KeyInfo(Record):
     """What may be known of a key."""
 
     kid: str

@@ -8,20 +8,19 @@ address below it. What follows the line "-- " is the foot. Nothing else is a lin
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from flask import render_template
 from markupsafe import Markup, escape
 
 from idp import language
 from idp.config import settings
+from idp.record import Record
 
 MAX_SUBJECT = 200
 _FOOT = "\n-- \n"
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(Record):
     """A mail as its reader sees it."""
 
     subject: str
@@ -30,8 +29,7 @@ class Letter:
     language: str = language.SOURCE
 
 
-@dataclass(frozen=True)
-class Paragraph:
+class Paragraph(Record):
     """A paragraph for the HTML frame: its lines, or a button with its address."""
 
     lines: tuple[Markup, ...]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
@@ -22,6 +21,7 @@ from idp.oauth.errors import quotable
 from idp.oauth.params import Params
 from idp.oauth.resources import Asked
 from idp.oauth.tokens import Family
+from idp.record import Record
 
 NAME = "authorization_details"
 MAX_CHARS = 4096
@@ -37,8 +37,7 @@ class InvalidAuthorizationDetails(OAuth2Error):  # type: ignore[misc]
     error = "invalid_authorization_details"
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Record):
     """One detail as the consent page tells it: what it is, and its members in words."""
 
     sentence: str

@@ -8,7 +8,6 @@ OAuth2Error, which `read` turns into a Refused that knows the way back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
@@ -35,6 +34,7 @@ from idp.oauth import (
 )
 from idp.oauth.errors import InvalidRequestObject, Unproven, quotable
 from idp.oauth.params import Params
+from idp.record import Record
 
 PROMPTS = ("none", "login", "consent", "select_account")
 CREATE = "create"
@@ -44,8 +44,7 @@ MAX_HINT = 320  # characters of `login_hint`: a name or an address
 UNREGISTERED = marked("%(app)s asked to return to an address that is not registered (redirect_uri).")
 
 
-@dataclass(frozen=True)
-class ReplyTo:
+class ReplyTo(Record):
     """Where and how the client is answered."""
 
     client_id: str
@@ -54,8 +53,7 @@ class ReplyTo:
     state: str | None
 
 
-@dataclass(frozen=True)
-class AuthorizationRequest:
+class AuthorizationRequest(Record):
     """A request that may be granted, if the person agrees and has signed in as it asks."""
 
     reply: ReplyTo

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -44,13 +43,13 @@ from idp.oauth.codes import CodeGrant
 from idp.oauth.errors import InvalidRequestObject, UnmetAuthenticationRequirements, Unproven
 from idp.oauth.params import Params
 from idp.oauth.parked import Parked
+from idp.record import Record
 from idp.sessions import SsoSession
 
 RESUME = "/authorize/resume"
 
 
-@dataclass(frozen=True)
-class Asking:
+class Asking(Record):
     """A request on its way: what is asked, since when, and whether it is parked already."""
 
     request: AuthorizationRequest

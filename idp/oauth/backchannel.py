@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +22,7 @@ from idp.config import settings
 from idp.db import UtcDateTime, db
 from idp.oauth import backchannel_wire, subjects, tokens
 from idp.oauth.backchannel_wire import Answer
+from idp.record import Record
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 TOKEN_TYPE = "logout+jwt"  # noqa: S105 — a media type (section 2.4)
@@ -63,8 +63,7 @@ class DeliveryRow(db.Model):  # type: ignore[name-defined,misc]
 _ROWS = DeliveryRow.__table__
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(Record):
     """A row of the outbox as operators see it."""
 
     id: int

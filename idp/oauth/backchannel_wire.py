@@ -13,10 +13,10 @@ import re
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from idp import outbound
+from idp.record import Record
 
 if TYPE_CHECKING:  # loaded with the first letter
     import httpx
@@ -26,16 +26,14 @@ MAX_PROBLEM = 200
 _MAX_READ = 500
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(Record):
     """A logout token and where it goes."""
 
     uri: str
     raw_token: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Record):
     """What the application said, or why it said nothing."""
 
     status: int | None

@@ -7,7 +7,6 @@ writes it down (standards section 10, trap 5). So this one is our own: everythin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from idp import crypto, jws
@@ -15,6 +14,7 @@ from idp.clients import Client, key_sets, profiles
 from idp.config import settings
 from idp.jws import BadSignature, Unverified
 from idp.oauth import assertions
+from idp.record import Record
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -26,8 +26,7 @@ def algorithms() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*asymmetric, profiles.HMAC_ALG]))
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(Record):
     """What an assertion says of itself, unproven: good for finding whose keys to try."""
 
     method: str  # the authentication method, by its algorithm

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import unquote_plus
 
 from authlib.oauth2 import OAuth2Error
@@ -19,6 +19,7 @@ from idp.clients import Client, profiles
 from idp.oauth import client_assertion, client_certificate, patience, refusals
 from idp.oauth.errors import TooManyFailures
 from idp.oauth.params import Params
+from idp.record import Record
 
 
 def methods() -> tuple[str, ...]:
@@ -26,8 +27,7 @@ def methods() -> tuple[str, ...]:
     return (*profiles.SECRET_METHODS, profiles.PRIVATE_KEY_JWT, *client_certificate.methods(), profiles.PUBLIC)
 
 
-@dataclass(frozen=True)
-class Presented:
+class Presented(Record):
     """What a request says about who sent it."""
 
     method: str

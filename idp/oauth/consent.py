@@ -7,7 +7,6 @@ on the device may take) asks every time (F-16, RFC 8252 section 8.6).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from idp.db import Json, UtcDateTime, db
 from idp.language import gettext
 from idp.oauth import claims, tokens
 from idp.oauth.authorization_request import AuthorizationRequest
+from idp.record import Record
 
 
 class ConsentRow(db.Model):  # type: ignore[name-defined,misc]
@@ -38,8 +38,7 @@ class ConsentRow(db.Model):  # type: ignore[name-defined,misc]
 _TABLE = ConsentRow.__table__
 
 
-@dataclass(frozen=True)
-class Consent:
+class Consent(Record):
     """One application that a person has allowed something."""
 
     client_id: str

@@ -8,7 +8,7 @@ followed without a thought (RFC 8628 section 5.4), and this page is the only pla
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -28,6 +28,7 @@ from idp.oauth.authorization_request import AuthorizationRequest, ReplyTo
 from idp.oauth.device_codes import DeviceGrant
 from idp.oauth.grants.device_code import DeviceCodeGrant
 from idp.oauth.params import Params
+from idp.record import Record
 from idp.sessions import SsoSession
 from idp.web import Answer
 
@@ -47,8 +48,7 @@ class Over(IdpError):
     public = marked("This code has expired or was used already. Let your device show a new one, then type that.")
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Record):
     """A code that this browser's person typed and has not decided on."""
 
     txn: str

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
 
 from idp import clock, crypto, kv
 from idp.oauth.resources import Asked
+from idp.record import Record
 
 EXPIRES_S = 600
 INTERVAL_S = 5  # between two polls; each that comes too early adds as much again (RFC 8628 section 3.5)
@@ -55,8 +55,7 @@ return 1
 """)
 
 
-@dataclass(frozen=True)
-class DeviceGrant:
+class DeviceGrant(Record):
     """What a device asked for, from where, and what became of it."""
 
     digest: str
@@ -70,8 +69,7 @@ class DeviceGrant:
     authorization_details: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Record):
     """The two codes of a new device authorization."""
 
     raw_device_code: str

@@ -5,9 +5,8 @@ It says whom a client expects and never who somebody is. Its `sub` is the client
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from idp import keys
+from idp.record import Record
 
 _ALWAYS_THERE = {
     "sub",
@@ -18,8 +17,7 @@ _ALWAYS_THERE = {
 }  # a signed UserInfo answer has no `exp` and passes for nothing
 
 
-@dataclass(frozen=True)
-class Hint:
+class Hint(Record):
     """What a genuine ID token says."""
 
     client_id: str

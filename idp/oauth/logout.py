@@ -7,7 +7,6 @@ Nobody is signed out by a link alone: without an ID token of ours that is about 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +20,7 @@ from idp.oauth import backchannel, frontchannel_logout, hints, params, subjects,
 from idp.oauth.errors import Unproven
 from idp.oauth.hints import Hint
 from idp.oauth.params import Params
+from idp.record import Record
 from idp.sessions import SsoSession
 
 PARAMETERS = ("id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
@@ -30,8 +30,7 @@ PARAMETERS = ("id_token_hint", "logout_hint", "client_id", "post_logout_redirect
 FINAL = frozenset({"user_disabled", "password_reset", "password_changed", "password_replaced", "recovered"})
 
 
-@dataclass(frozen=True)
-class LogoutRequest:
+class LogoutRequest(Record):
     """A request to sign out, as far as it could be proved."""
 
     client: Client | None

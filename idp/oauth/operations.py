@@ -6,15 +6,14 @@ parameters from here. Whoever adds a parameter adds a line, and it is fuzzed fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from idp.record import Record
 
 _TOKEN_TYPES = ("urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt")
 _SHOWN_TYPES = (*_TOKEN_TYPES, "urn:ietf:params:oauth:token-type:id_token")
 _ASSERTION = ("urn:ietf:params:oauth:client-assertion-type:jwt-bearer",)
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(Record):
     """One parameter by its name on the wire."""
 
     name: str
@@ -25,8 +24,7 @@ class Parameter:
     format: str = ""  # of JSON Schema: uri, jwt, integer, json
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(Record):
     """One method of one endpoint. `place`: query, form, json, or nothing."""
 
     endpoint: str  # Flask's name of the route

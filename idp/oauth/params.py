@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
@@ -15,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from idp import web
 from idp.oauth.errors import quotable
+from idp.record import Record
 
 REPEATABLE = ("resource", "audience")  # RFC 8707 section 2, RFC 8693 section 2.1
 FORM = "application/x-www-form-urlencoded"
@@ -22,8 +22,7 @@ FORM = "application/x-www-form-urlencoded"
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of a pair
 
 
-@dataclass(frozen=True)
-class Params:
+class Params(Record):
     """What a request said: `one` maps a name to its only value, `resources` are the values of `resource`."""
 
     one: Mapping[str, str]

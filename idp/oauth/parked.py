@@ -11,7 +11,6 @@ that it was made in, so that nobody can send others a page of ours that leads to
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -23,6 +22,7 @@ from idp.config import settings
 from idp.errors import IdpError
 from idp.language import marked
 from idp.oauth.authorization_request import AuthorizationRequest, Refused, ReplyTo
+from idp.record import Record
 
 _SEAL = "parked"
 
@@ -40,8 +40,7 @@ class Gone(IdpError):
         self.client = client  # the application that it was for, where that is certain
 
 
-@dataclass(frozen=True)
-class Parked:
+class Parked(Record):
     """A request that waits, or a refusal that waits until the person has signed in (F-3)."""
 
     txn: str

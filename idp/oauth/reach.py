@@ -5,7 +5,6 @@ An access token that is signed and not stored leaves no trace when it is used; Â
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -13,10 +12,10 @@ from sqlalchemy import func, select
 from idp.db import db
 from idp.oauth import consent
 from idp.oauth.tokens import FamilyRow, RefreshTokenRow
+from idp.record import Record
 
 
-@dataclass(frozen=True)
-class Authorization:
+class Authorization(Record):
     """One authorization of a client: a token family with the time of its youngest token."""
 
     client_id: str
@@ -29,8 +28,7 @@ class Authorization:
     revoked_at: datetime | None
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(Record):
     """What one application was allowed, and what it holds now."""
 
     client_id: str

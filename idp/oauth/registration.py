@@ -7,7 +7,6 @@ idp/clients/own_metadata.py, and everything has to pass the rules that hold for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -23,6 +22,7 @@ from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput
 from idp.oauth import refusals, resources, server, software_statements
+from idp.record import Record
 from idp.web import Answer
 
 OPEN_SCOPES = tuple(scope for scope in resources.IDENTITY_SCOPES if scope != "provider")
@@ -43,8 +43,7 @@ class NotAllowed(OAuth2Error):  # type: ignore[misc]
     status_code = 401
 
 
-@dataclass(frozen=True)
-class _Door:
+class _Door(Record):
     """The way by which somebody came to register."""
 
     actor: str

@@ -9,7 +9,6 @@ without it the first that was granted is meant, and with none granted UserInfo i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from authlib.oauth2.rfc6749 import InvalidScopeError
 
@@ -17,6 +16,7 @@ from idp.clients import Client
 from idp.config import settings
 from idp.language import gettext, marked
 from idp.oauth.errors import InvalidTarget, quotable
+from idp.record import Record
 
 OPENID = "openid"
 OFFLINE = "offline_access"
@@ -33,16 +33,14 @@ IDENTITY_SCOPES = {
 }
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Record):
     """Scopes and resources that a request may have."""
 
     scopes: tuple[str, ...]
     resources: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Audience:
+class Audience(Record):
     """What one access token is for: its `aud`, its scopes, its lifetime and its signature."""
 
     identifier: str

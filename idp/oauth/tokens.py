@@ -10,7 +10,6 @@ Only statements of SQLAlchemy Core stand here: this is the busiest path of the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +21,7 @@ from idp.config import settings
 from idp.db import Json, Prepared, UtcDateTime, ask, commit_if, db, stage
 from idp.oauth.errors import CodeReplayed, RefreshTokenReused
 from idp.oauth.resources import Asked
+from idp.record import Record
 from idp.sessions import SsoSession
 
 
@@ -86,8 +86,7 @@ _ROTATE = (
 )
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(Record):
     """What was authorized, by whom, for whom, and how the person had signed in."""
 
     id: str
@@ -132,8 +131,7 @@ class Family:
         return self.is_live or self.revoked_because == CodeReplayed.event
 
 
-@dataclass(frozen=True)
-class RefreshToken:
+class RefreshToken(Record):
     """A refresh token that was presented, with its family."""
 
     digest: str

@@ -7,7 +7,6 @@ that a request which is wrong elsewhere costs nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from idp import jws, users
@@ -15,13 +14,13 @@ from idp.clients import Client, key_sets
 from idp.config import TrustedIssuer, settings
 from idp.jws import BadSignature, Unverified
 from idp.oauth import assertions
+from idp.record import Record
 
 TYPE = "authorization-grant+jwt"  # of RFC 7523bis; accepted, never demanded
 MAX_SUB = 320
 
 
-@dataclass(frozen=True)
-class Vouched:
+class Vouched(Record):
     """A good assertion that was not used up yet: who says so, about whom, and until when."""
 
     by: TrustedIssuer

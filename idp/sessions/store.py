@@ -13,12 +13,13 @@ before it, ends it visibly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from idp import clock, crypto, kv
 from idp.config import settings
+from idp.record import Record
 
 LINGER_S = 3600
 
@@ -84,8 +85,7 @@ _END = kv.Script(
 )
 
 
-@dataclass(frozen=True)
-class SsoSession:
+class SsoSession(Record):
     """One signed-in browser. `sid` is public; `secret_digest` stays inside this room."""
 
     sid: str
@@ -109,8 +109,7 @@ class SsoSession:
         return min(self.seen_at + timedelta(seconds=self.idle_s), self.expires_at)
 
 
-@dataclass(frozen=True)
-class Expired:
+class Expired(Record):
     """A session that was found past its end, and has been removed just now."""
 
     sub: str

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 
 from idp import audit, clock, crypto, kv, language, limits, mail, web
 from idp.config import settings
 from idp.errors import Conflict, TooMany
 from idp.language import gettext
+from idp.record import Record
 from idp.users import people, profile
 from idp.users.model import User, UserEmail
 from idp.users.names import checked_email
@@ -26,8 +26,7 @@ MOST = 5  # addresses of one person
 MAILS, MAILS_WINDOW_S = 6, 3600  # that one person causes
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(Record):
     """A live link: whose address it proves."""
 
     sub: str

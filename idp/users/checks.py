@@ -6,11 +6,11 @@ import re
 import unicodedata
 import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from idp.errors import BadInput
 from idp.language import gettext, lazy_gettext
+from idp.record import Record
 from idp.users.names import Name, checked_email, checked_username
 from idp.users.npi import valid_npi
 
@@ -38,8 +38,7 @@ _LABELS = {  # inside a sentence: “The given name is missing.”
 }
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Record):
     """A person as they may be stored, as far as that can be told without looking at others."""
 
     username: Name

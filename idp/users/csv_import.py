@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from idp import audit
 from idp.db import db
 from idp.errors import BadInput, IdpError
+from idp.record import Record
 from idp.users import people, profile, traits
 from idp.users.checks import Draft, draft
 from idp.users.model import ACTIVE, DISABLED, LoginName, User
@@ -52,8 +53,7 @@ class HashKeeper(Protocol):
         """Keep checked hashes of people who have no password yet."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Record):
     """What became of one line; `number` counts as an editor does, the header is 1."""
 
     number: int
@@ -62,8 +62,7 @@ class Line:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(Record):
     """One line that is well-formed in itself."""
 
     number: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 
 import idna
@@ -17,6 +16,7 @@ from precis_i18n import get_profile
 
 from idp.errors import BadInput
 from idp.language import gettext
+from idp.record import Record
 
 MAX_IDENTIFIER = 64  # code points of an assigned identifier
 MAX_ADDRESS = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
@@ -30,8 +30,7 @@ _WRITTEN_TOGETHER = (
 _precis = get_profile("UsernameCaseMapped")
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(Record):
     """A username or address: as its owner writes it, and as we compare it."""
 
     display: str

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from idp.db import db
+from idp.record import Record
 from idp.users.model import ACTIVE, ADMINISTRATOR, User, UserEmail, UserRole
 from idp.users.names import canonical_username
 
 MAX_PAGE = 500
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Record):
     """A part of what was found, and how much there is in all."""
 
     items: tuple[User, ...]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +21,7 @@ from werkzeug.wsgi import get_input_stream
 
 from idp import logs, metrics
 from idp.config import Settings
+from idp.record import Record
 from idp.web import answers, edge, failures, who
 from idp.web.call import Answer, Call, Environ
 
@@ -33,8 +33,7 @@ StartResponse = Callable[..., Any]
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Record):
     """What one path does, by method; whether other origins' scripts may read it; whether it may be asked with HEAD."""
 
     handlers: Mapping[str, Handler]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Response, g, has_app_context, has_request_context, request
@@ -11,13 +10,13 @@ from flask.globals import app_ctx
 
 from idp import crypto
 from idp.config import settings
+from idp.record import Record
 
 _PRESENT: Any = app_ctx
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 
-@dataclass(frozen=True)
-class RequestContext:
+class RequestContext(Record):
     """What the log and the audit know of a request; all None outside one."""
 
     request_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
@@ -13,14 +13,14 @@ from idp import audit, limits, web
 from idp.authn import device
 from idp.db import db
 from idp.language import Later
+from idp.record import Record
 from idp.users import User
 from idp.users.checks import checked_text
 
 LABEL_CHARS = 60
 
 
-@dataclass(frozen=True)
-class Authenticator:
+class Authenticator(Record):
     """One thing that a person has bound: what may be known of it, for pages, the command line and the service desk."""
 
     factor: str  # the name of its factor
@@ -37,8 +37,7 @@ class Authenticator:
         return self.disabled_at is None
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Record):
     """The proof is good; it has been spent where it can be spent. `amr` tells what it proved, where that is not always the same."""
 
     amr: tuple[str, ...] = ()
@@ -47,8 +46,7 @@ class Accepted:
     )  # the public id of what it was made with; the proof is as good with another
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Record):
     """The proof is not good. `reason` is for the audit; the person hears only `retry_after_s`, if there is a wait."""
 
     reason: str

@@ -18,7 +18,6 @@ itself; one that did not is something had (C-29). `hwk` is bound to one device, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from idp.authn.factors.passkey_store import Passkey
 from idp.authn.factors.passkey_wire import Json, decoded, objection_to_client, objection_to_flags, parsed, transports
 from idp.config import settings
 from idp.language import gettext, lazy_gettext
+from idp.record import Record
 from idp.users import User
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ lasting = True
 MOST = 20  # of one person
 
 
-@dataclass(frozen=True)
-class Identified:
+class Identified(Record):
     """The person whose passkey this was, and what it proved (RFC 8176)."""
 
     user: User
@@ -58,8 +57,7 @@ class Identified:
     authenticator: str  # its public id
 
 
-@dataclass(frozen=True)
-class Enrolled:
+class Enrolled(Record):
     """A new passkey, and what its enrolment proved."""
 
     passkey: Passkey

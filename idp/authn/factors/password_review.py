@@ -7,7 +7,6 @@ its person is told at each sign-in until when. What was found is kept with the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, update
@@ -16,6 +15,7 @@ from idp import audit, clock
 from idp.authn import breaches, password_policy, policy
 from idp.authn.factors.password_table import Password, changed
 from idp.config import settings
+from idp.record import Record
 from idp.users import User
 
 GUESSABLE = frozenset({"blocklist", "username"})  # rules whose breach is evidence of compromise
@@ -23,8 +23,7 @@ AGE = "age"
 ALONE = "alone"  # too short by NIST's measure for a password without a second factor (N-1)
 
 
-@dataclass(frozen=True)
-class Review:
+class Review(Record):
     """What came of judging one password: under which rules, and which of them it breaks."""
 
     version: str

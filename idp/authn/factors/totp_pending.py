@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pyotp
@@ -17,14 +16,14 @@ from markupsafe import Markup
 from idp import crypto, kv, web
 from idp.config import settings
 from idp.language import gettext
+from idp.record import Record
 from idp.users import User
 
 PENDING_S = 1800
 _PHONES = ("iPhone", "iPad", "Android")
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Record):
     """An authenticator that waits for its first code. Shown to its person, kept nowhere else in the clear."""
 
     id: str

@@ -8,7 +8,7 @@ and never outlives it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, UnauthorizedClientError
@@ -30,6 +30,7 @@ from idp.oauth import (
 from idp.oauth.errors import InvalidTarget
 from idp.oauth.resources import Asked, Audience
 from idp.oauth.tokens import Family
+from idp.record import Record
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 JWT = "urn:ietf:params:oauth:token-type:jwt"
@@ -41,8 +42,7 @@ DEEPEST = 4  # actors behind each other; longer chains are loops
 Claims = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Presented:
+class _Presented(Record):
     """A token that the client showed, with what it says."""
 
     claims: Claims
