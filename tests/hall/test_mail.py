@@ -115,7 +115,7 @@ class Server:
 @pytest.fixture
 def server() -> Iterator[Server]:
     kept, port = Server(), free_port()
-    controller = Controller(kept, hostname="127.0.0.1", port=port)
+    controller = Controller(kept, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     kept.port = port  # type: ignore[attr-defined]
     yield kept

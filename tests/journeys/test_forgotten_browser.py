@@ -45,7 +45,7 @@ def read_mail(kept: MailServer, subject: str) -> str:
         parsed = [email.message_from_bytes(content, policy=email.policy.default) for _, content in kept.got]
         return [one.get_body(("plain",)).get_content() for one in parsed if subject in one["Subject"]]  # type: ignore[union-attr]
 
-    until(lambda: bool(found()), within_s=20)
+    until(lambda: bool(found()), within_s=90)
     return found()[-1]
 
 

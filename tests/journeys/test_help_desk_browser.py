@@ -57,7 +57,7 @@ def open_window(chromium: Browser) -> Iterator:
     def window(*, phone: bool = False) -> Page:
         size = {"width": 320, "height": 640} if phone else {"width": 1280, "height": 800}
         context = chromium.new_context(viewport=size, java_script_enabled=not phone)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         opened.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

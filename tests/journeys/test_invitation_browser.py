@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.xdist_group("journey"), needs_chromium]
 def mails() -> Iterator[MailServer]:
     """A mail server that keeps what it is given."""
     kept, port = MailServer(), free_port()
-    controller = Controller(kept, hostname="127.0.0.1", port=port)
+    controller = Controller(kept, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     kept.port = port  # type: ignore[attr-defined]
     yield kept
@@ -89,7 +89,7 @@ def test_from_the_mail_to_a_sign_in_without_a_password(
 
 def link_in(window: Window, mails: MailServer) -> str:
     """Wait for the mail; return the link of its text."""
-    for _ in range(100):
+    for _ in range(900):
         if mails.got:
             break
         window.page.wait_for_timeout(100)

@@ -59,6 +59,12 @@ class Keys:
         self.page.keyboard.press(key)
         return self
 
+    def enter(self) -> Keys:
+        """Press Enter, and be on the next page: its heading may be the same."""
+        with self.page.expect_navigation(timeout=60_000):
+            self.page.keyboard.press("Enter")
+        return self
+
     def at(self, heading: str | re.Pattern[str]) -> Keys:
         """Arrive at a page, on which axe-core finds nothing."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
@@ -109,23 +115,21 @@ def test_2_1_1_sign_in_with_a_code_and_look_after_the_account(keys: Keys) -> Non
     phone = Phone(SECRET)
     keys.open("/").at("Sign in")
     expect(keys.field("identifier")).to_be_focused()
-    keys.type("alice").to(keys.field("password")).type("wrong").press("Enter").at("Sign in")
+    keys.type("alice").to(keys.field("password")).type("wrong").enter().at("Sign in")
     expect(keys.field("problem")).to_be_focused()
     keys.to(keys.link("Check what you typed")).press("Enter")
     expect(keys.field("identifier")).to_be_focused()
-    keys.press("ControlOrMeta+a").type("alice").to(keys.field("password")).type(PASSWORD).press("Enter").at(
-        "Enter your code"
-    )
+    keys.press("ControlOrMeta+a").type("alice").to(keys.field("password")).type(PASSWORD).enter().at("Enter your code")
     expect(keys.field("code")).to_be_focused()
-    keys.type("000000").press("Enter").at("Enter your code")
-    keys.to(keys.field("code")).type(phone.code()).press("Enter").at("Hello, Alice")
-    keys.to(keys.link("Sign-in and security")).press("Enter").at("Sign-in and security")
+    keys.type("000000").enter().at("Enter your code")
+    keys.to(keys.field("code")).type(phone.code()).enter().at("Hello, Alice")
+    keys.to(keys.link("Sign-in and security")).enter().at("Sign-in and security")
     keys.to(keys.page.locator("summary").filter(has_text="Rename, replace or remove")).press("Enter")
-    keys.to(keys.page.locator("input[name=label]")).press("ControlOrMeta+a").type("Blue phone").press("Enter")
+    keys.to(keys.page.locator("input[name=label]")).press("ControlOrMeta+a").type("Blue phone").enter()
     keys.at("Sign-in and security")
     expect(keys.page.get_by_text("Blue phone").first).to_be_visible()
-    keys.to(keys.button("Get new recovery codes")).press("Enter").at("Save your recovery codes")
-    keys.to(keys.field("saved")).press(" ").to(keys.page.locator("main button[type=submit]")).press("Enter").at(
+    keys.to(keys.button("Get new recovery codes")).enter().at("Save your recovery codes")
+    keys.to(keys.field("saved")).press(" ").to(keys.page.locator("main button[type=submit]")).enter().at(
         "Sign-in and security"
     )
     for path, heading in (
@@ -141,29 +145,29 @@ def test_2_1_1_sign_in_with_a_code_and_look_after_the_account(keys: Keys) -> Non
         ("/admin/recovery", re.compile(".")),
     ):
         keys.open(path).at(heading)
-    keys.to(keys.page.get_by_role("link", name="Sign out", exact=True).locator("visible=true")).press("Enter")
-    keys.to(keys.button("Sign out")).press("Enter")
+    keys.to(keys.page.get_by_role("link", name="Sign out", exact=True).locator("visible=true")).enter()
+    keys.to(keys.button("Sign out")).enter()
     expect(keys.page.get_by_role("heading", level=1)).to_have_text("You are signed out")
 
 
 def test_2_1_1_a_first_second_step(keys: Keys) -> None:
-    keys.open("/").at("Sign in").type("bruno").to(keys.field("password")).type(PASSWORD).press("Enter").at(
-        "Hello, Bruno"
-    )
-    keys.open("/account/security").to(keys.button("Add an authenticator app")).press("Enter")
+    keys.open("/").at("Sign in")
+    expect(keys.field("identifier")).to_be_focused()
+    keys.type("bruno").to(keys.field("password")).type(PASSWORD).enter().at("Hello, Bruno")
+    keys.open("/account/security").to(keys.button("Add an authenticator app")).enter()
     keys.at("Set up your authenticator app")
     raw_key = "".join(keys.page.locator("#key span").all_inner_texts())
     keys.to(keys.button("Copy the key")).press("Enter")
-    keys.to(keys.field("code")).type(Phone(raw_key).code()).press("Enter").at("Save your recovery codes")
-    keys.to(keys.field("saved")).press(" ").to(keys.page.locator("main button[type=submit]")).press("Enter").at(
+    keys.to(keys.field("code")).type(Phone(raw_key).code()).enter().at("Save your recovery codes")
+    keys.to(keys.field("saved")).press(" ").to(keys.page.locator("main button[type=submit]")).enter().at(
         "Sign-in and security"
     )
 
 
 def test_2_1_1_a_forgotten_password_is_asked_for(keys: Keys) -> None:
     keys.open("/").at("Sign in").press("Tab").press("Tab")
-    keys.to(keys.page.get_by_text("Forgot password?")).press("Enter").at("Forgot your password?")
-    keys.to(keys.field("identifier")).type("bruno").press("Enter")
+    keys.to(keys.page.get_by_text("Forgot password?")).enter().at("Forgot your password?")
+    keys.to(keys.field("identifier")).type("bruno").enter()
     keys.at("Look in your mail")
 
 

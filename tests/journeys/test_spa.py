@@ -87,7 +87,7 @@ def serve(demo, installed: Path) -> Iterator[Callable[..., str]]:
 def window(chromium) -> Iterator[Page]:
     """A fresh browser profile."""
     context = chromium.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 

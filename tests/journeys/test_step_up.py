@@ -77,7 +77,7 @@ def window(request: pytest.FixtureRequest, chromium: Chromium) -> Iterator[Page]
         java_script_enabled=request.param != "no JavaScript",
         color_scheme="dark" if request.param == "phone" else "light",
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 

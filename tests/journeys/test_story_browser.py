@@ -21,7 +21,7 @@ def window(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
         java_script_enabled=request.param != "no JavaScript",
         color_scheme="dark" if request.param == "phone" else "light",
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

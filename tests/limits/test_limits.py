@@ -6,13 +6,20 @@ import dataclasses
 
 import pytest
 
-from idp import audit, kv, limits
+from idp import audit, clock, kv, limits
 from idp.config.schema import Limits
 from idp.db import committing, db
 from idp.errors import TooMany
 from tests.conftest import in_threads
 
 HOME = "192.0.2.7"
+
+
+@pytest.fixture(autouse=True)
+def time_stands():
+    """No second passes but those that a test travels."""
+    with clock.freeze(clock.now()):
+        yield
 
 
 @pytest.fixture

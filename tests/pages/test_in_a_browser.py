@@ -148,9 +148,12 @@ def test_a_second_click_sends_nothing_twice(visitor: Visitor) -> None:
     window.evaluate("document.querySelector('form').action = '/slow'")  # answers 204: the page stays
     window.fill("#code", "123 456")
     button = window.get_by_role("button", name="Continue")
-    button.click()
+    with window.expect_response("**/slow"):
+        button.click()
     expect(button).to_have_attribute("aria-busy", "true")
     button.click()
+    with window.expect_response("**/static/idp.css"):
+        window.evaluate("fetch('/static/idp.css', {cache: 'reload'})")  # comes after whatever the click sent
     assert visitor.posts == ["csrf=token&code=123+456"]
 
 
@@ -187,7 +190,8 @@ def test_form_post_without_javascript_has_a_button(plain_visitor: Visitor) -> No
 
 
 def test_demo_codes_are_fetched_anew_when_they_run_out(visitor: Visitor) -> None:
-    visitor.window.clock.install()
+    visitor.window.clock.install(time=0)
+    visitor.window.clock.pause_at(1000)
     window = visitor.open("demo_mailbox.html")
     window.clock.run_for(5_000)
     expect(window.locator("[data-seconds-left]").first).to_have_text("12")
