@@ -20,6 +20,7 @@ from benchmarks.stores import Stores
 
 LIFE_S = 12 * 3600
 CLIENT_SECRET = "s" * 43
+CLIENTS = 5_000  # at least: a round of first uses must not meet one twice
 PROBE, STEP = 20_000, 20_000
 MEMORY_SHARE = 0.55  # of what is available goes to Valkey at most
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
@@ -102,7 +103,7 @@ class Filled:
 
 def plan(*, people: int, live: int) -> Filled:
     """Say what is wanted: half of what lives are sessions, a quarter opaque tokens, a quarter refresh tokens."""
-    return Filled(people, max(100, people // 100), live // 4, live // 2, live // 4, events=people)
+    return Filled(people, max(CLIENTS, people // 100), live // 4, live // 2, live // 4, events=people)
 
 
 def fill(ours: Ours, stores: Stores, wanted: Filled, *, database: str, value: bytes) -> Filled:

@@ -104,6 +104,8 @@ def _steady(found: Found) -> Iterator[Goal]:
 
 def _sizes(found: Found) -> Iterator[Goal]:
     for table in found.tables:
+        if "large" not in table.rows:
+            continue
         yield Goal(
             f"{table.title}: cost with a large store ÷ with a small one",
             table.ratio("large"),
