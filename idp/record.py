@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import Field, dataclass, field
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, cast, dataclass_transform
 
 _PENDING: dict[type[Record], bool] = {}  # and whether its fields go by keyword only
 _LOCK = threading.RLock()  # what a field's default makes may be a record
+
+
+class _Fields:
+    """Completes a class of which somebody wants to know the fields, as `dataclasses.fields` does."""
+
+    def __get__(self, _record: Record | None, kind: type[Record]) -> dict[str, Field[Any]]:
+        if kind is Record:
+            raise AttributeError("Record itself has no fields")
+        return cast(dict[str, Field[Any]], vars(complete(kind))["__dataclass_fields__"])
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -21,7 +30,7 @@ class Record:
     What stands here answers until a class is complete; a thread that comes while another completes it waits.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]] = cast(Any, _Fields())
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         if cls.__bases__ != (Record,):
