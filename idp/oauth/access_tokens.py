@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Table, bindparam, literal_column, select
 
 from idp import clients, clock, keys, kv
+from idp.clients import Client
 from idp.db import Prepared, ask
 from idp.oauth import issuing, opaque, tokens
 from idp.oauth.tokens import Family, FamilyRow
@@ -26,30 +27,35 @@ _LIVES = Prepared(
 
 def read(raw_token: str) -> tuple[dict[str, Any], Family | None] | None:
     """Return the claims of a living access token and its family (None for a machine's); None for anything else."""
-    claims = unrevoked(raw_token)
-    family_id = issuing.family_of(claims["jti"]) if claims is not None else None
-    if claims is None or family_id is None:
-        return None if claims is None else (claims, None)
+    found = unrevoked(raw_token)
+    if found is None:
+        return None
+    family_id = issuing.family_of(found[0]["jti"])
+    if family_id is None:
+        return found[0], None
     family = tokens.find_family(family_id)
-    return None if family is None or family.revoked_at is not None else (claims, family)
+    return None if family is None or family.revoked_at is not None else (found[0], family)
 
 
 def find(raw_token: str) -> dict[str, Any] | None:
     """Return the claims of a living access token, for who needs nothing else of its family; None for anything else."""
-    claims = unrevoked(raw_token)
-    family_id = issuing.family_of(claims["jti"]) if claims is not None else None
-    return claims if family_id is None or ask(_LIVES, {"family_id": family_id}) else None
+    found = unrevoked(raw_token)
+    if found is None:
+        return None
+    family_id = issuing.family_of(found[0]["jti"])
+    return found[0] if family_id is None or ask(_LIVES, {"family_id": family_id}) else None
 
 
-def unrevoked(raw_token: str) -> dict[str, Any] | None:
-    """Return the claims of an access token that has not expired or been revoked by itself, of a client that is still there.
+def unrevoked(raw_token: str) -> tuple[dict[str, Any], Client] | None:
+    """Return the claims and the client of an access token that has not expired or been revoked by itself; None for anything else.
 
     Whether its family still lives is for the caller to ask.
     """
     claims = verify(raw_token)
     if claims is None or (_is_signed(raw_token) and _is_revoked(claims)):
         return None
-    return claims if clients.find(claims["client_id"]) is not None else None
+    client = clients.find(claims["client_id"])
+    return (claims, client) if client is not None else None
 
 
 def verify(raw_token: str) -> dict[str, Any] | None:

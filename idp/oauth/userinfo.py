@@ -63,19 +63,23 @@ def respond() -> Answer:
 
 def _claims(raw_token: str) -> tuple[Client, dict[str, Any]] | tuple[()] | None:
     """Return who asks and the claims; None for a token that is not good here, nothing for one without the scope openid."""
-    token = access_tokens.unrevoked(raw_token)
-    if token is None or token["aud"] != resources.userinfo() or not client_certificate.confirms(token.get("cnf")):
+    living = access_tokens.unrevoked(raw_token)
+    if living is None:
         return None
+    token, client = living
     family_id = issuing.family_of(token["jti"])
-    found = ask(_FAMILY_AND_PERSON, {"family_id": family_id}) if family_id else None
+    if family_id is None or token["aud"] != resources.userinfo() or not client_certificate.confirms(token.get("cnf")):
+        return None
+    found = ask(_FAMILY_AND_PERSON, {"family_id": family_id})
     if not found:
         return None
     scopes = token.get("scope", "").split()
     if resources.OPENID not in scopes:
         return ()
-    client, sub = clients.get(found[0]["client_id"]), found[0]["sub"]
+    if client.client_id != found[0]["client_id"]:  # it was traded (RFC 8693): the person allowed whom the family is of
+        client = clients.get(found[0]["client_id"])
     names = claims.wanted(scopes, found[0]["claims"], "userinfo", client)
-    return client, {"sub": subjects.of(client, sub)} | claims.told(users.facts.told(found[0]), names)
+    return client, {"sub": subjects.of(client, found[0]["sub"])} | claims.told(users.facts.told(found[0]), names)
 
 
 def _answer(client: Client, told: dict[str, Any]) -> Answer:
@@ -96,7 +100,7 @@ def _signed(client: Client, told: dict[str, Any], alg: str) -> str:
 def _bearer_token() -> str | None:
     """RFC 6750 section 2: header or body, one of them, never the query (F-18). Raises InvalidRequestError."""
     sent = web.call()
-    if "access_token" in sent.query:
+    if sent.query_string and "access_token" in sent.query:
         raise InvalidRequestError("An access token must not travel in the address (RFC 9700 section 4.3.2).")
     scheme, _, in_header = (sent.header("AUTHORIZATION") or "").partition(" ")
     has_body = sent.method == "POST" and sent.mimetype == params.FORM
