@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,16 @@ from tests.chromium import needs_chromium
 from tests.serving import Server, free_port, write_config
 
 pytestmark = [pytest.mark.xdist_group("journey"), needs_chromium]
-PASSWORDS = {"alice": "Correct-Horse-42-Battery", "bruno": "Another-Lantern-77-Window"}
+PASSWORDS = {
+    "alice": "Correct-Horse-42-Battery",
+    "bruno": "Another-Lantern-77-Window",
+    "carla": "Harbor-Lamp-77-Violin",
+}
 
 
 @dataclass
 class Desk:
-    """A running server with two people, and the mark that makes a browser a shared workstation."""
+    """A running server with three people, and the mark that makes a browser a shared workstation."""
 
     server: Server
     mark: str
@@ -36,9 +41,11 @@ class Desk:
         expect(page.get_by_role("heading", level=1)).to_have_text(f"Hello, {name.title()}")
 
 
-@pytest.fixture
-def desk(sqlite_url: str, kv_url: str, tmp_path: Path) -> Iterator[Desk]:
-    file = write_config(tmp_path, database_url=sqlite_url, redis_url=kv_url, port=free_port(), server={"workers": 1})
+@pytest.fixture(scope="module")
+def desk(migrated_sqlite: Path, kv_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("account")
+    url = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'idp.db')}"
+    file = write_config(folder, database_url=url, redis_url=kv_url, port=free_port(), server={"workers": 1})
     app = create_app(config.load(file, {}))
     with app.app_context():
         for name, raw_password in PASSWORDS.items():
@@ -56,8 +63,8 @@ def desk(sqlite_url: str, kv_url: str, tmp_path: Path) -> Iterator[Desk]:
 def test_the_list_of_sessions_signs_out_another_browser_at_once(desk: Desk, chromium: Browser) -> None:
     here, there = chromium.new_context(), chromium.new_context()
     mine, other = here.new_page(), there.new_page()
-    desk.sign_in(mine, "alice")
-    desk.sign_in(other, "alice")
+    desk.sign_in(mine, "carla")
+    desk.sign_in(other, "carla")
     mine.reload()
     mine.get_by_role("link", name="You are signed in on one other browser.").click()
     expect(mine.get_by_role("heading", level=1)).to_have_text("Where you are signed in")

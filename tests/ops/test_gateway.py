@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ pytestmark = pytest.mark.xdist_group("server")
 OTHER_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-@pytest.fixture
-def server(sqlite_url: str, kv_url: str, tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(migrated_sqlite: Path, kv_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One worker with four threads, and passwords that are slow to check."""
+    folder = tmp_path_factory.mktemp("gateway")
+    shutil.copy(migrated_sqlite, folder / "idp.db")
     file = write_config(
-        tmp_path, database_url=sqlite_url, redis_url=kv_url, port=free_port(),
+        folder, database_url=f"sqlite:///{folder / 'idp.db'}", redis_url=kv_url, port=free_port(),
         server={"workers": 1, "threads": 4}, passwords={"bcrypt_cost": 12},
         limits={"address_per_minute": 5000, "network_per_minute": 5000, "account_free_attempts": 5000},
     )  # fmt: skip
@@ -64,7 +67,9 @@ def test_attack_141_slow_bodies_take_no_thread_and_end_with_408(server: Server) 
         slow = [stack.enter_context(dawdler(server)) for _ in range(32)]
         until(lambda: all(was_read(server, one) for one in slow))
         is_healthy(server)
-        answer = httpx.post(f"{server.url}/token", content=b"x=1", headers=OTHER_FORM, timeout=60, trust_env=False)
+        answer = httpx.post(
+            f"{server.url}/token", content=b"x=1", headers=OTHER_FORM, timeout=60, trust_env=False, verify=False
+        )
         assert answer.status_code in (400, 401)
         assert not any(has_answer(one) for one in slow), "others are served meanwhile"
         for one in slow:
@@ -99,7 +104,7 @@ def test_attack_143_waiting_sign_ins_leave_threads_to_everybody_else(server: Ser
 
 
 def wrong_login(url: str) -> httpx.Response:
-    with httpx.Client(base_url=url, trust_env=False, timeout=90, follow_redirects=True) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=90, follow_redirects=True, verify=False) as http:
         page = http.get("/login")
         token = page.text.partition('name="csrf" value="')[2].partition('"')[0]
         form = {"csrf": token, "identifier": "nobody", "password": "Wrong-Horse-42-Battery"}
@@ -189,18 +194,20 @@ def test_attack_70_what_is_kept_is_not_given_to_a_request_with_two_hosts(server:
 
 
 def get(server: Server, path: str = "/jwks", **headers: str) -> httpx.Response:
-    return httpx.get(f"{server.url}{path}", headers=headers, trust_env=False)
+    return httpx.get(f"{server.url}{path}", headers=headers, timeout=60, trust_env=False, verify=False)
 
 
 def test_a_public_document_is_answered_again_without_asking_the_application(server: Server) -> None:
-    asked, again = get(server), get(server)
-    assert "X-Request-Id" in asked.headers and "X-Request-Id" not in again.headers
+    pairs = iter(lambda: (get(server), get(server)), None)
+    asked, again = next(  # on a busy machine a second may have passed between the two
+        pair for pair in islice(pairs, 50) if ["X-Request-Id" in one.headers for one in pair] == [True, False]
+    )
     dropped = {"x-request-id", "date"}
     assert [one for one in asked.headers.items() if one[0] not in dropped] == [
         one for one in again.headers.items() if one[0] not in dropped
     ]
     assert asked.content == again.content
-    until(lambda: "X-Request-Id" in get(server).headers, within_s=5)  # a second later the application is asked again
+    until(lambda: "X-Request-Id" in get(server).headers)  # a second later the application is asked again
 
 
 def test_what_is_kept_answers_nothing_but_the_same_question(server: Server) -> None:
@@ -210,8 +217,8 @@ def test_what_is_kept_answers_nothing_but_the_same_question(server: Server) -> N
     assert "Access-Control-Allow-Origin" not in get(server).headers
     assert get(server, Origin="https://spa.example.org").headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Origin" not in get(server).headers
-    assert httpx.post(f"{server.url}/jwks", trust_env=False).status_code == 405
-    assert httpx.head(f"{server.url}/jwks", trust_env=False).content == b""
+    assert httpx.post(f"{server.url}/jwks", timeout=60, trust_env=False, verify=False).status_code == 405
+    assert httpx.head(f"{server.url}/jwks", timeout=60, trust_env=False, verify=False).content == b""
 
 
 def test_pages_are_never_kept(server: Server) -> None:
