@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 _IDLE_S = 5.0  # after which a line is looked at before it is used
+_KEPT_S = 60.0  # a rush leaves lines behind, and a database has only so many
 
 
 class Lines:
@@ -40,7 +41,11 @@ class Lines:
             if isinstance(error, self.engine.dialect.loaded_dbapi.Error):
                 raise self._translated(error, lost=lost) from error
             raise
-        self._idle.append((line, time.monotonic()))
+        now = time.monotonic()
+        self._idle.append((line, now))
+        with suppress(IndexError):
+            if now - self._idle[0][1] > _KEPT_S:
+                _close(self._idle.popleft()[0])
 
     def close(self) -> None:
         """Close the idle ones."""

@@ -12,10 +12,12 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp import clock, kv
+from idp.authn import hash_pool
 from idp.config import Settings
 from idp.db import current, db, head
 from idp.doctor.finding import Finding, State
 
+RESERVED = 10  # connections that are not for workers: jobs, commands, the superuser's
 _SKEW_WARN_S, _SKEW_FAIL_S = 1.0, 10.0
 _DISK_WARN, _DISK_FAIL = 2 * 2**30, 256 * 2**20
 
@@ -38,6 +40,27 @@ def database(settings: Settings) -> Iterator[Finding]:
                       "SQLite serves one machine; use PostgreSQL to have several or to fail over")  # fmt: skip
     else:
         yield Finding("database", "ok", f"{version} answers and can be written")
+    if url.get_backend_name() == "postgresql":
+        yield from _connections(settings)
+
+
+def _connections(settings: Settings) -> Iterator[Finding]:
+    """PostgreSQL lets all workers of this node in, at their busiest: else some answers are 503."""
+    with db.engine.connect() as connection:
+        most = int(connection.execute(text("SHOW max_connections")).scalar_one())
+    workers = settings.server.workers or hash_pool.cores()
+    wanted = workers * connections_of_worker(settings)
+    if wanted > most - RESERVED:
+        told = f"it lets {most} connections in, and {workers} workers may take {wanted} at their busiest; so may every other node"
+        remedy = (
+            f"set max_connections of PostgreSQL to {wanted + RESERVED} or more for each node, or lower server.threads"
+        )
+        yield Finding("database", "warn", told, remedy)
+
+
+def connections_of_worker(settings: Settings) -> int:
+    """Return how many connections to PostgreSQL a worker holds at most: one for each of its threads, and those that it keeps."""
+    return 2 * settings.server.threads + settings.database.pool_size
 
 
 def _asked(connection: Connection) -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from flask import Flask
 
 from idp import audit, clients, clock, jobs, keys, kv
 from idp.authn import hash_pool, hashing
+from idp.config import settings
 from idp.db import committing, db
 from idp.doctor import stores
 from idp.oauth import backchannel
@@ -129,6 +130,17 @@ def test_a_database_that_is_away(found: Found, config_file: Path) -> None:
 def test_a_database_that_cannot_be_written(found: Found, config_file: Path, tmp_path: Path) -> None:
     change(config_file, "database", url='"sqlite:////proc/idp.db"')
     assert states(found(fails=1)["database"]) == {"fail"}
+
+
+@pytest.mark.parametrize(("workers", "warns"), [(1, False), (4, False), (50, True)])
+def test_a_database_that_lets_in_fewer_than_the_workers_may_need(
+    make_app: Any, clean_postgres: Any, workers: int, warns: bool
+) -> None:
+    app = make_app(clean_postgres.take(), server={"workers": workers, "threads": 8})
+    with app.app_context():
+        found = list(stores.database(settings()))
+    assert [finding.state for finding in found] == ["ok"] + ["warn"] * warns
+    assert not warns or "50 workers may take 1050" in found[-1].message
 
 
 def test_a_redis_that_is_away(found: Found, config_file: Path) -> None:

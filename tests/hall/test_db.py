@@ -200,6 +200,21 @@ def test_attack_94_a_server_that_is_gone_is_told_as_the_session_tells_it(postgre
     assert hall.is_unreachable(caught.value)
 
 
+def test_lines_that_a_rush_left_behind_go_one_by_one(app: Flask) -> None:
+    lines = lines_of(db.engine)
+    with lines.cursor(), lines.cursor(), lines.cursor():
+        pass
+    assert len(lines._idle) == 3
+    ask(ALL, {})
+    assert len(lines._idle) == 3, "who was used a moment ago stays"
+    aged = [(line, used_at - 61) for line, used_at in lines._idle]
+    lines._idle.clear()
+    lines._idle.extend(aged)
+    for left in (2, 1, 1):
+        ask(ALL, {})
+        assert len(lines._idle) == left
+
+
 def test_lines_end_with_their_engine(app: Flask) -> None:
     assert ask(ALL, {}) == []
     assert len(lines_of(db.engine)._idle) == 1
