@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from idp import config, errors, logs
+from idp import errors, spelling
 from idp.cli.base import State
 
 FAILED, MISUSED = 1, 2
@@ -30,7 +30,7 @@ class Failure(click.ClickException):
         if self.as_json:
             click.echo(json.dumps({"error": self.message, "exit_code": self.exit_code}, ensure_ascii=False), err=True)
             return
-        click.echo(f"{click.style('Error:', fg='red')} {logs.spell_out(self.message)}", err=True)
+        click.echo(f"{click.style('Error:', fg='red')} {spelling.spell_out(self.message)}", err=True)
 
 
 class Group(click.Group):
@@ -87,7 +87,7 @@ def explain(error: Exception) -> NoReturn:
     """Raise the Failure that tells a person what went wrong and what to do."""
     import sqlalchemy.exc
 
-    from idp import kv
+    from idp import config, kv
 
     if isinstance(error, config.ConfigError):
         raise Failure(f"{error}.".replace("..", "."), exit_code=MISUSED) from error
@@ -104,12 +104,12 @@ def explain(error: Exception) -> NoReturn:
         raise Failure(_about_database(error)) from error
     if isinstance(error, OSError) and error.filename:
         raise Failure(f"{error.filename}: {error.strerror}.") from error
-    message = logs.clean(f"{type(error).__name__}: {error}", longest=300)
+    message = spelling.clean(f"{type(error).__name__}: {error}", longest=300)
     raise Failure(f"Unexpected: {message}. Run again with `idp --debug …` for the traceback.") from error
 
 
 def _about_database(error: Exception) -> str:
-    told = logs.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0], longest=300)
+    told = spelling.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0], longest=300)
     if "no such table" in told or "does not exist" in told or "no such column" in told:
         return f"The database lacks a table ({told}). Run `idp db upgrade`."
     return f"The database cannot be used ({told}). Mend database.url or start the server; `idp doctor` says more."

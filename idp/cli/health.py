@@ -11,7 +11,7 @@ from idp.cli.base import State as Said
 from idp.cli.base import takes_state
 from idp.cli.output import plain
 from idp.doctor import Finding, State
-from idp.logs import spell_out
+from idp.spelling import spell_out
 
 _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from idp.logs import spell_out
+from idp.spelling import spell_out
 
 
 def plain(value: Any) -> Any:

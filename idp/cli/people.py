@@ -20,7 +20,7 @@ from idp.cli.failures import Failure, Group
 from idp.cli.finding import find
 from idp.cli.output import facts, plain, table
 from idp.db import db
-from idp.logs import spell_out
+from idp.spelling import spell_out
 
 _COLUMNS = ("username", "display_name", "email", "roles", "npi", "status")
 _HAND_OVER = "Hand the password over in person; it is good for 72 hours and must be changed at the first sign-in."

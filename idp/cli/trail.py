@@ -20,7 +20,7 @@ from idp.cli.base import State, actor, takes_state
 from idp.cli.failures import Failure, Group
 from idp.cli.output import cell, facts, plain
 from idp.db import db
-from idp.logs import spell_out
+from idp.spelling import spell_out
 
 _MAX_LINES = 500
 WIDTH = 120  # columns of a line at least; a wider terminal has wider ones

@@ -38,8 +38,10 @@ _START = """
 import json, pickle, sys, threading
 from pathlib import Path
 from idp.cli.base import State
+from idp.cli import serving
+told = {"help": sorted(sys.modules)}
 settings = State(Path(sys.argv[1])).settings()
-told = {"command": sorted(sys.modules)}
+told["command"] = sorted(sys.modules)
 from idp import server, warm
 from idp.app import create_app
 app = create_app(settings)
@@ -99,7 +101,14 @@ def test_the_first_answers_need_nothing_that_people_need(start: dict[str, Any]) 
 def test_the_command_line_loads_no_room_before_it_knows_what_to_do(start: dict[str, Any]) -> None:
     rooms = {"idp.app", "idp.authn", "idp.oauth", "idp.audit", "idp.db", "idp.kv", "idp.web", "idp.server"}
     assert not rooms.intersection(start["command"])
-    assert not {"sqlalchemy", "redis", "granian", "prometheus_client", "cryptography"}.intersection(start["command"])
+    assert not {"sqlalchemy", "redis", "uvloop", "prometheus_client", "cryptography"}.intersection(start["command"])
+
+
+def test_the_command_line_answers_for_help_without_what_serves(start: dict[str, Any]) -> None:
+    """`idp --help` and the shell's completion load click and little else."""
+    assert not {"flask", "werkzeug", "jinja2", "orjson", "idp.config", "idp.logs", "asyncio"}.intersection(
+        start["help"]
+    )
 
 
 def test_a_worker_has_all_that_its_parent_loaded_and_adds_nothing(start: dict[str, Any]) -> None:
