@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -114,7 +114,7 @@ def find(flow_id: str) -> LoginFlow | None:
     """Return a flow of this browser, or None: unknown, too old, or somebody else's (7.17)."""
     if not flow_id or len(flow_id) > 64:
         return None
-    kept = kv.client().get(_key(flow_id))
+    kept = kv.call("GET", _key(flow_id))
     flow = _load(str(kept)) if kept else None
     if flow is None or not crypto.same(flow.browser_digest, crypto.digest(web.browser_id())):
         return None
@@ -166,7 +166,7 @@ def open_codes(flow: LoginFlow) -> list[str]:
 
 
 def _write(flow: LoginFlow) -> None:
-    kv.client().set(_key(flow.id), _dump(flow), ex=_idle_s())
+    kv.call("SET", _key(flow.id), _dump(flow), "EX", _idle_s())
 
 
 def _idle_s() -> int:
@@ -179,7 +179,7 @@ def _key(flow_id: str) -> str:
 
 
 def _dump(flow: LoginFlow) -> str:
-    return json.dumps(asdict(flow), default=_plain)
+    return json.dumps({**vars(flow), "demand": vars(flow.demand)}, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -105,15 +105,23 @@ class HashPool:
             self._lanes.setdefault(lane, deque()).append(job)
             self._waiting += 1
 
+    def insist_on_room(self, lane: str = "") -> None:
+        """Raise Unavailable if a job of this lane would be sent away now. Promises nothing for later: `run` asks again."""
+        with self._lock:
+            if self._running >= self.concurrency and self._waiting >= self.queue:
+                self._longest(lane)
+
     def _make_room(self, lane: str) -> None:
         """Send away the newest job of the longest lane, unless the newcomer's is as long."""
-        if not self._lanes:
-            raise self._busy()
-        longest = max(self._lanes, key=lambda name: len(self._lanes[name]))
-        if len(self._lanes[longest]) <= len(self._lanes.get(lane, ())) + 1:
-            raise self._busy()
-        self._lanes[longest].pop().give_up(self._busy())
+        self._lanes[self._longest(lane)].pop().give_up(self._busy())
         self._waiting -= 1
+
+    def _longest(self, lane: str) -> str:
+        """Return the lane whose newest job has to give way to one of this lane. Raises Unavailable where none has."""
+        longest = max(self._lanes, key=lambda name: len(self._lanes[name]), default="")
+        if len(self._lanes.get(longest, ())) <= len(self._lanes.get(lane, ())) + 1:
+            raise self._busy()
+        return longest
 
     def _withdraw(self, job: _Job[Any], lane: str) -> bool:
         """Take a job that waited too long out of its lane; False when it is being done by now."""

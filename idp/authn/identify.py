@@ -44,15 +44,15 @@ def identify(identifier: str, raw_password: str) -> Known | Refused:
     spread = Verdict(True) if known_device else spray.count(raw_password, typed)
     if not spread.allowed:
         return Refused("limited", spread.retry_after_s)
-    right = password.verify(user if silent.allowed else None, raw_password)
+    stamp = password.accepted(user if silent.allowed else None, raw_password)
     if not silent.allowed:
         return _refused(user, "limited", identifier)
-    if user is None or not right or not user.is_active:
-        return _refused(user, "account_disabled" if right else "wrong_password", identifier)
+    if user is None or stamp is None or not user.is_active:
+        return _refused(user, "wrong_password" if stamp is None else "account_disabled", identifier)
     _forget(user, [identifier], known_device=known_device)
     spray.forgive(raw_password, typed)
     audit.record(audit.Event.PASSWORD_VERIFIED, subject=user.sub, actor=user.sub, amr=("pwd",))
-    return Known(user, password.stamp(user))
+    return Known(user, stamp)
 
 
 def account_of_nobody(identifier: str) -> str:

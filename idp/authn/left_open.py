@@ -23,24 +23,24 @@ def keep(flow_id: str, demand: Demand) -> None:
     """Keep where a new flow leads."""
     if not demand.then:
         kept = json.dumps([crypto.digest(web.browser_id()), demand.return_to])
-        kv.client().set(_key(flow_id), kept, ex=KEPT_S)
+        kv.call("SET", _key(flow_id), kept, "EX", KEPT_S)
 
 
 def move(old_id: str, new_id: str) -> None:
     """Follow a flow to its new id, now that it knows who the person is."""
-    kept = kv.client().getdel(_key(old_id))
+    kept = kv.call("GETDEL", _key(old_id))
     if kept and not workstation.is_shared():
-        kv.client().set(_key(new_id), str(kept), ex=KEPT_S)
+        kv.call("SET", _key(new_id), kept, "EX", KEPT_S)
 
 
 def forget(flow_id: str) -> None:
     """Forget a flow that came to its end."""
-    kv.client().delete(_key(flow_id))
+    kv.call("DEL", _key(flow_id))
 
 
 def way_of(flow_id: str) -> str | None:
     """Return the local address where a flow of this browser was leading (7.17), marked as late; None when nobody knows."""
-    kept = kv.client().get(_key(flow_id)) if 0 < len(flow_id) <= 64 else None
+    kept = kv.call("GET", _key(flow_id)) if 0 < len(flow_id) <= 64 else None
     browser_digest, return_to = json.loads(str(kept)) if kept else ("", "")
     if not crypto.same(browser_digest, crypto.digest(web.browser_id())):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from idp.authn import assurance, password_policy
@@ -50,7 +51,25 @@ def of(user: User | None) -> Policy:
 
 def of_roles(roles: Iterable[str], config: Settings) -> Policy:
     """Return the strictest of each value among the tables that name one of these roles; without any, the general settings."""
-    names = set(roles)
+    return _of_names(frozenset(roles), _Same(config))
+
+
+class _Same:
+    """Settings that are equal only to themselves: to compare or hash every value of theirs costs more than it spares."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.config is self.config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+
+@lru_cache(maxsize=64)
+def _of_names(names: frozenset[str], same: _Same) -> Policy:
+    config = same.config
     chosen = [table for table in config.policies if names & set(table.roles)] or [RolePolicy()]
     first, *others = (_of_table(table, config) for table in chosen)
     for other in others:

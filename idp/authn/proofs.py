@@ -22,7 +22,7 @@ KEPT_S = 2 * ABSOLUTE_S  # longer than any flow lives: without a name, none of t
 
 def since(sub: str) -> str:
     """Return the name of this person's present beginning; "" when nothing ended for longer than a flow lives."""
-    return str(kv.client().get(_key(sub)) or "")
+    return str(kv.call("GET", _key(sub)) or "")
 
 
 def revoke(sub: str) -> None:

@@ -47,7 +47,7 @@ def count(raw_password: str, account: str) -> Verdict:
 
 def forgive(raw_password: str, account: str) -> None:
     """Forget a guess that was right: only failures count."""
-    kv.client().srem(_key_of(raw_password), account)
+    kv.call("SREM", _key_of(raw_password), account)
 
 
 def failed(account: str) -> None:
@@ -65,7 +65,7 @@ def failed(account: str) -> None:
 
 
 def _under_alarm() -> Verdict:
-    if not kv.client().exists(_alarmed()):
+    if not kv.call("EXISTS", _alarmed()):
         return Verdict(True)
     near = limits.address_bucket(web.context().address or "")
     return limits.spend(SCOPE, near, count=max(1, settings().limits.address_per_minute // 10), window_s=60)

@@ -135,6 +135,7 @@ def choose_account() -> Response:
 @web.csrf_protected
 def login_password() -> Response:
     """Take a username and a password."""
+    password.insist_on_room()  # before anything is looked up or counted: nothing is judged, for nobody
     found = found_flow()
     if found is None:
         return start_over()
@@ -236,6 +237,8 @@ def login_page(
     error_field: str | None = "identifier",
 ) -> Response:
     """Render the sign-in page; `error_field` is the one that the error leads to, if any."""
+    if not (identifier or error or found.notice or why.of(found, _session_user())):
+        return _plain_login_page(found)
     return show(
         "login.html",
         found,
@@ -248,6 +251,24 @@ def login_page(
         passkeys=policy.offers(steps.PASSKEY),
         password_rules=password_policy.describe(),
         browser_supported=browsers.supported(web.context().user_agent),
+    )
+
+
+def _plain_login_page(found: LoginFlow) -> Response:
+    """Answer with the page that nearly everybody sees: nothing is filled in and nothing went wrong."""
+    client_name, supported = found.demand.client_name, browsers.supported(web.context().user_agent)
+
+    def values() -> dict[str, Any]:
+        rules, passkeys = password_policy.describe(), policy.offers(steps.PASSKEY)
+        shown = {"client_name": client_name, "browser_supported": supported}
+        return shown | {"identifier": "", "error": None, "password_rules": rules, "passkeys": passkeys}
+
+    return web.moulded(
+        "login.html",
+        key=(client_name, supported),
+        holes={"flow_id": found.id},
+        values=values,
+        form_targets=found.demand.form_targets,
     )
 
 

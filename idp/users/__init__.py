@@ -33,6 +33,7 @@ from idp.users.people import (
     is_active,
     is_active_clause,
     lock,
+    read_status,
 )
 from idp.users.profile import (
     add_email,
@@ -79,6 +80,7 @@ __all__ = [
     "is_active_clause",
     "lock",
     "make_primary",
+    "read_status",
     "remove_email",
     "rename",
     "rename_oneself",

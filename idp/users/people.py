@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import ColumnElement, bindparam, exists, false, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
 
 from idp import audit, clock, sessions
 from idp.db import Prepared, ask, db
@@ -19,6 +20,8 @@ from idp.users.npi import valid_npi
 
 _BLIND = {"synchronize_session": False}
 
+_FEW = 50  # objects of a unit of work among which a person is looked for, before the database is asked
+_STATUS_OF = Prepared(select(User.__table__.c.status).where(User.__table__.c.id == bindparam("id")))
 _STATUS = Prepared(select(User.__table__.c.status).where(User.__table__.c.sub == bindparam("sub")))
 
 
@@ -99,7 +102,15 @@ def find_by_sub(sub: str) -> User | None:
     """Return the person with this subject, or None."""
     if not sub.isascii() or not sub.isprintable():
         return None
-    return db.session.scalars(select(User).where(User.sub == sub)).one_or_none()
+    return _known(sub) or db.session.scalars(select(User).where(User.sub == sub)).one_or_none()
+
+
+def _known(sub: str) -> User | None:
+    """Return the person if this unit of work has read them: a second question would bring the same object, as it is."""
+    kept = db.session.identity_map
+    if len(kept) > _FEW:
+        return None
+    return next((one for one in kept.values() if isinstance(one, User) and vars(one).get("sub") == sub), None)
 
 
 def find_by_npi(text: str) -> User | None:
@@ -121,6 +132,13 @@ def is_active_clause(sub: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the same as a part of another room's statement, for the subject in a column of its."""
     people = User.__table__
     return exists(people.c.id).where(people.c.sub == sub, people.c.status == ACTIVE)
+
+
+def read_status(user: User | None) -> None:
+    """Read anew whether this person may sign in: it can have changed during something slow. The same work for nobody (C-7)."""
+    rows = ask(_STATUS_OF, {"id": user.id if user else 0})
+    if user is not None:
+        set_committed_value(user, "status", rows[0]["status"] if rows else DISABLED)
 
 
 def disable(sub: str, *, reason: str, actor: str | None) -> User:

@@ -5,6 +5,7 @@ A view translates and returns an answer; the edge commits what the rooms staged,
 who.py       request context, cookies, browser id
 forms.py     CSRF, parameters that come once, local paths
 answers.py   pages, redirects, content security policy, static files
+moulds.py    pages that come in floods: rendered once, filled in for each reader
 failures.py  errors for a person or a program
 reader.py    which language a page speaks
 call.py      what a program sent and is told, without a framework
@@ -37,6 +38,7 @@ from idp.web.forms import (
     single,
 )
 from idp.web.front import Endpoint, install, shorten
+from idp.web.moulds import moulded
 from idp.web.reader import choose_language, suggest_language
 from idp.web.who import (
     RequestContext,
@@ -79,6 +81,7 @@ __all__ = [
     "hold_answer",
     "install",
     "local_path",
+    "moulded",
     "origin_of",
     "page",
     "read_cookie",

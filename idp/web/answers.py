@@ -29,9 +29,16 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     targets: tuple[str, ...] = tuple(values.pop("form_targets", ()))
     framed: tuple[str, ...] = tuple(values.pop("frame_sources", ()))
     body = render_template(template, support=settings().support, request_id=context().request_id, **values)
+    return paged(body, status, form_targets=targets, frame_sources=framed)
+
+
+def paged(
+    body: str, status: int, *, form_targets: tuple[str, ...] = (), frame_sources: tuple[str, ...] = ()
+) -> Response:
+    """Answer with a page that is rendered already."""
     response = make_response(body, status)
-    if targets or framed:
-        policy = content_security_policy(form_targets=targets, frame_sources=framed)
+    if form_targets or frame_sources:
+        policy = content_security_policy(form_targets=form_targets, frame_sources=frame_sources)
         response.headers["Content-Security-Policy"] = policy
     return response
 

@@ -19,6 +19,7 @@ from idp.errors import IdpError, Unavailable
 from idp.language import gettext, lazy_gettext
 from idp.web.answers import page, wants_json
 from idp.web.call import Answer
+from idp.web.moulds import moulded
 from idp.web.who import context
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ _TOLD = {  # what people read in place of the library's English
     405: lazy_gettext("This address cannot be opened in that way."),
     413: lazy_gettext("What was sent is larger than we take."),
 }
+_IN_FLOODS = (429, 503)
 _START_AGAIN = lazy_gettext(
     "Start again from the service that you wanted to use. If it happens again, its operator has to mend something: tell them the sentence above."
 )
@@ -116,8 +118,11 @@ def _patience(retry_after_s: int | None) -> tuple[tuple[str, str], ...]:
 def _error_page(status: int, message: str) -> Response:
     headline = _HEADLINES.get(status, _HEADLINES[400])
     remedy = _REMEDIES.get(status, _START_AGAIN)
+    shown = {"status_code": status, "headline": headline, "message": message, "remedy": remedy}
     try:
-        return page("error.html", status, status_code=status, headline=headline, message=message, remedy=remedy)
+        if status in _IN_FLOODS:
+            return moulded("error.html", status, key=(status, str(message)), holes={}, values=lambda: shown)
+        return page("error.html", status, **shown)
     except TemplateNotFound:
         return Response(f"{headline}\n{message}\n{remedy}\n", status, content_type="text/plain; charset=utf-8")
 

@@ -64,6 +64,23 @@ def test_results_and_exceptions_come_back():
     assert pool.run(lambda: 43) == 43
 
 
+def test_attack_143_who_would_be_sent_away_is_told_before_any_work():
+    pool, gate = HashPool(concurrency=1, queue=2), Gate()
+    pool.insist_on_room("flood")
+    calls = [start(pool, gate, 0, "flood")]
+    pool.insist_on_room("flood")
+    calls += [start(pool, gate, number, "flood") for number in (1, 2)]
+    with pytest.raises(Unavailable) as refused:
+        pool.insist_on_room("flood")
+    assert refused.value.retry_after_s
+    pool.insist_on_room("somebody else")  # for whom the newest of the flood would give way
+    assert pool.waiting == 2 and not any(result for _, result in calls), "to ask changes nothing"
+    gate.opened.set()
+    for thread, _ in calls:
+        thread.join()
+    pool.insist_on_room("flood")
+
+
 def test_c3_no_more_run_at_once_than_allowed():
     pool, gate = HashPool(concurrency=3, queue=50), Gate()
     calls = [start(pool, gate, number, f"lane{number}") for number in range(12)]

@@ -519,3 +519,27 @@ def test_a_reloaded_tab_after_a_wrong_password_is_the_sign_in_page_again(app: Fl
     assert here.get(here.path).place == "/login"
     assert here.sign_in(secret=SECRET).secret
     assert browser(app).get("/login/password").place == "/login"
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_attack_143_without_room_for_a_hash_nothing_is_judged_counted_or_told(
+    app: Flask, audit_trail, name: str
+) -> None:
+    user = make_person(secret=SECRET)
+    here, before = browser(app).open(), audit_trail.events()
+    pool = password.pool()
+    running, queue, pool._running, pool.queue = pool._running, pool.queue, pool.concurrency, 0
+    try:
+        counters = sorted(kv.client().scan_iter(kv.key("*limits*")))
+        for raw_password in (PASSWORD, "Wrong-Lantern-11-Horse"):
+            answer = app.test_client().post("/login/password")
+            assert answer.status_code == 403, "a form without our token is refused first"
+            here.open().post(f"/login/password?flow={here.flow_id}", identifier=name, password=raw_password)
+            assert here.answer.status_code == 503 and here.answer.headers["Retry-After"]
+            assert "alice" not in here.answer.text
+        assert sorted(kv.client().scan_iter(kv.key("*limits*"))) == counters
+    finally:
+        pool._running, pool.queue = running, queue
+    told = [event for event in audit_trail.events()[len(before) :] if not event.startswith("csrf")]
+    assert not [event for event in told if event.startswith(("password", "login", "limit"))], told
+    assert password.state(user).failures == 0  # type: ignore[union-attr]

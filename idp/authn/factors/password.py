@@ -18,7 +18,7 @@ from functools import partial
 from typing import TypeVar
 
 from flask import current_app
-from sqlalchemy import case, delete, insert, literal, select, update
+from sqlalchemy import bindparam, case, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp import audit, clock, crypto, web
@@ -29,10 +29,10 @@ from idp.authn.hash_pool import HashPool, sizes
 from idp.authn.hashing import Checked, Recipe, Stored
 from idp.authn.password_policy import Violation
 from idp.config import settings
-from idp.db import UtcDateTime, db
+from idp.db import Prepared, UtcDateTime, ask, db
 from idp.errors import BadInput, Conflict
 from idp.limits import address_bucket
-from idp.users import User
+from idp.users import User, read_status
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ amr: tuple[str, ...] = ("pwd",)
 
 TEMPORARY_LIFE_S = 72 * 3600  # what an administrator hands over is good for three days (ASVS 6.4.1)
 _POOL = "idp.hash_pool"
+_STAMP = Prepared(select(Password.__table__.c.stamp).where(Password.__table__.c.user_id == bindparam("user_id")))
 
 
 class PasswordRefused(BadInput):
@@ -81,7 +82,12 @@ class State:
 
 
 def verify(user: User | None, raw: str) -> bool:
-    """Say whether this is the person's password, and count it: a failure towards the hard limit, a success back to none.
+    """Say whether this is the person's password: `accepted`, for whoever needs no more than that."""
+    return accepted(user, raw) is not None
+
+
+def accepted(user: User | None, raw: str) -> str | None:
+    """Return the stamp of the password if it is this one, and count it: a failure towards the hard limit, a success back to none.
 
     Whether the person may sign in at all (`user.is_active`, reloaded here) is for the caller to ask, after this: nobody, a disabled
     person, one without a password and a wrong password all take the same path and the same time (C-7). Raises Unavailable when
@@ -90,10 +96,7 @@ def verify(user: User | None, raw: str) -> bool:
     row = row_of(user)
     stored = unsealed(user, row) if user and row else None
     checked = _in_pool(partial(hashing.check, raw, stored, _recipe()))
-    if user is not None:
-        db.session.refresh(user, ["status"])
-    else:
-        db.session.scalar(select(User.status).where(User.id == 0))  # the same work (C-7)
+    read_status(user)
     review = password_review.judge(user, row, raw) if checked.right and user and row else None  # before the first write
     right = checked.right and _accept(row, checked)
     if not right:
@@ -109,7 +112,7 @@ def verify(user: User | None, raw: str) -> bool:
         _upgrade(user, row, checked.fresh)
     if right and user and row and review:
         password_review.keep(user, row, review)
-    return right
+    return row.stamp if right and row else None
 
 
 def enrolled(user: User) -> bool:
@@ -138,8 +141,8 @@ def state(user: User) -> State | None:
 
 def stamp(user: User | None) -> str:
     """Return the name of the present choice; "" without a password, and for nobody, after the same work."""
-    row = row_of(user)
-    return row.stamp if row else ""
+    rows = ask(_STAMP, {"user_id": user.id if user else 0})
+    return str(rows[0]["stamp"]) if rows else ""
 
 
 def must_change(user: User) -> bool:
@@ -263,9 +266,10 @@ def _accept(row: Password | None, checked: Checked) -> bool:
     if row is None:
         return False
     now = clock.now()
-    still = (Password.user_id == row.user_id) & (Password.stamp == row.stamp) & Password.disabled_at.is_(None)
-    fresh_enough = Password.expires_at.is_(None) | (Password.expires_at > now)
-    return changed(update(Password).where(still, fresh_enough).values(failures=0, last_used_at=now)) == 1
+    table = Password.__table__.c
+    still = (table.user_id == row.user_id) & (table.stamp == row.stamp) & table.disabled_at.is_(None)
+    fresh_enough = table.expires_at.is_(None) | (table.expires_at > now)
+    return changed(update(Password.__table__).where(still, fresh_enough).values(failures=0, last_used_at=now)) == 1
 
 
 def _count_failure(user: User | None, row: Password | None) -> None:
@@ -355,8 +359,17 @@ def pool() -> HashPool:
     return found
 
 
+def insist_on_room() -> None:
+    """Raise Unavailable if a check of this visitor's would find no room in the pool now, so that a flood costs next to nothing."""
+    pool().insist_on_room(_lane())
+
+
 def _in_pool(work: Callable[[], T]) -> T:
-    return pool().run(work, lane=address_bucket(web.context().address or ""))
+    return pool().run(work, lane=_lane())
+
+
+def _lane() -> str:
+    return address_bucket(web.context().address or "")
 
 
 def _recipe() -> Recipe:
