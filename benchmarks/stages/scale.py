@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
+import sqlalchemy as sa
+
 from benchmarks import load, machine
 from benchmarks.bench import Bench, Fact, Found
 from benchmarks.load import Round, Running
@@ -13,6 +15,8 @@ from benchmarks.peers.ours import Ours
 from benchmarks.turns import Table, take
 from benchmarks.workloads import BY_NAME, Workload
 
+WORKERS = 1 + 1 + 2 + 4 + 2  # with the server that all stages share
+_HELD = sa.text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
 ASKED = ("client_credentials_jwt", "introspection", "refresh")
 
 
@@ -28,6 +32,7 @@ def run(bench: Bench) -> Found:
         }
         machine.settle(server for servers in nodes.values() for server in servers)
         tables = [_table(ours, nodes, BY_NAME[name], bench) for name in ASKED]
+        held = _connections(ours)
         memory = {name: sum(sum(server.memory_mb()) for server in servers) for name, servers in nodes.items()}
     a_worker = (memory["4 workers"] - memory["2 workers"]) / 2
     facts = [
@@ -36,9 +41,24 @@ def run(bench: Bench) -> Found:
             a_worker,
             "MB",
             f"One more worker takes {a_worker:.0f} MB (PSS of four workers less that of two, by two)",
-        )
+        ),
+        Fact(
+            "connections",
+            held / WORKERS,
+            "connections",
+            f"After these rounds {WORKERS} workers hold {held} connections to PostgreSQL, {held / WORKERS:.1f} each",
+        ),
     ]
     return Found("scale", "More workers, more nodes", _note(), tables, facts)
+
+
+def _connections(ours: Ours) -> int:
+    """Return how many connections all nodes of the installation hold, the one that hands out tokens and the jobs among them."""
+    engine = sa.create_engine(ours.stores.postgres)
+    with engine.connect() as connection:
+        held = connection.execute(_HELD, {"name": f"bench_{ours.folder.name}"}).scalar_one()
+    engine.dispose()
+    return int(held)
 
 
 def _note() -> str:
