@@ -24,7 +24,7 @@ from idp.config import settings
 from idp.db import db
 from idp.errors import BadInput, Conflict, NotFound
 from idp.keys import ring
-from idp.keys.algorithms import ALGORITHMS, private_bytes, public_jwk
+from idp.keys.algorithms import ALGORITHMS, Algorithm, PrivateKey, private_bytes, public_jwk
 from idp.keys.model import SIGNING_KEYS as KEYS
 from idp.record import Record
 
@@ -128,9 +128,15 @@ def _create(alg: str, status: str, *, actor: str | None, signs_in: timedelta = t
     return True
 
 
+def _made(algorithm: Algorithm) -> tuple[PrivateKey, dict[str, str]]:
+    """Make a key. A name that begins with a dash would be an option to `idp keys withdraw`; such a key is made again."""
+    private = algorithm.make()
+    public = public_jwk(algorithm, private)
+    return _made(algorithm) if public["kid"].startswith("-") else (private, public)
+
+
 def _new_row(alg: str, status: str, signs_in: timedelta) -> dict[str, Any]:
-    private, now = ALGORITHMS[alg].make(), clock.now()
-    public = public_jwk(ALGORITHMS[alg], private)
+    (private, public), now = _made(ALGORITHMS[alg]), clock.now()
     return {
         "kid": public["kid"],
         "alg": alg,

@@ -223,3 +223,13 @@ def test_times_are_told(ready):
     rotated()
     (old,) = [key for key in keys.search() if key.status == "retiring"]
     assert old.activated_at <= clock.now() < old.retires_at
+
+
+def test_no_key_goes_by_a_name_that_a_command_line_takes_for_an_option(ready, monkeypatch):
+    """One thumbprint in 64 begins with a dash, and `idp keys withdraw -w…` would be an unknown option."""
+    names = iter(("-w1", "--yes", "k-1"))
+    named = store.public_jwk
+    monkeypatch.setattr(store, "public_jwk", lambda *of: {**named(*of), "kid": next(names)})
+    rotated()
+    assert active().kid == "k-1"
+    assert keys.verify(keys.sign({"sub": "x"}, typ="JWT", alg="ES256"), typ="JWT")["sub"] == "x"
