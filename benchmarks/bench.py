@@ -20,6 +20,7 @@ class Fact:
     value: float
     unit: str
     text: str  # as the page says it
+    parts: dict[str, float] = field(default_factory=dict)  # how it falls on packages, as shares of one
 
 
 @dataclass

@@ -28,6 +28,7 @@ class Goal:
     limit: float
     at_most: bool = False
     unit: str = ""
+    about: str = ""  # the work behind it, as the stage `profile` names it
 
     @property
     def is_met(self) -> bool:
@@ -58,7 +59,7 @@ def judge(found: Mapping[str, Found]) -> list[Goal]:
 def _peers(found: Found) -> Iterator[Goal]:
     tables = {table.name: table for table in found.tables}
     for name, limit in BESIDE_NODE.items():
-        yield Goal(f"{_title(tables, name)}: idp ÷ {NODE}", _ratio(tables, name, NODE), limit, unit=" ×")
+        yield Goal(f"{_title(tables, name)}: idp ÷ {NODE}", _ratio(tables, name, NODE), limit, unit=" ×", about=name)
     for peer in (DJANGO, CANAILLE):
         for name in BESIDE_NODE:
             row = tables[name].rows.get(peer) if name in tables else None
@@ -68,24 +69,40 @@ def _peers(found: Found) -> Iterator[Goal]:
                     _ratio(tables, name, peer),
                     BESIDE_DJANGO_AND_CANAILLE,
                     unit=" ×",
+                    about=name,
                 )
 
 
 def _sign_in(found: Found) -> Iterator[Goal]:
     tables = {table.name: table for table in found.tables}
-    yield Goal("Password sign-in, share of what the hash allows", _ratio(tables, "sign_in", "idp"), SIGN_IN_SHARE)
+    yield Goal(
+        "Password sign-in, share of what the hash allows",
+        _ratio(tables, "sign_in", "idp"),
+        SIGN_IN_SHARE,
+        about="sign_in",
+    )
 
 
 def _flood(found: Found) -> Iterator[Goal]:
     tables = {table.name: table for table in found.tables}
-    yield Goal("Token rate kept during a flood of sign-ins", _ratio(tables, "flood", "during the flood"), FLOOD_SHARE)
+    yield Goal(
+        "Token rate kept during a flood of sign-ins",
+        _ratio(tables, "flood", "during the flood"),
+        FLOOD_SHARE,
+        about="flood",
+    )
 
 
 def _starting(found: Found) -> Iterator[Goal]:
     known = {fact.name: fact.value for fact in found.facts}
-    yield Goal("Memory of a worker", known.get("idp.worker"), WORKER_MB, at_most=True, unit=" MB")
+    yield Goal("Memory of a worker", known.get("idp.worker"), WORKER_MB, at_most=True, unit=" MB", about="worker")
     yield Goal(
-        "Cold start to the first good answer", known.get("idp.cold_start"), COLD_START_S, at_most=True, unit=" s"
+        "Cold start to the first good answer",
+        known.get("idp.cold_start"),
+        COLD_START_S,
+        at_most=True,
+        unit=" s",
+        about="cold_start",
     )
 
 
@@ -99,6 +116,7 @@ def _steady(found: Found) -> Iterator[Goal]:
                 P99_OVER_P50,
                 at_most=True,
                 unit=" ×",
+                about=f"steady_{table.name}",
             )
 
 
@@ -112,6 +130,7 @@ def _sizes(found: Found) -> Iterator[Goal]:
             FLAT,
             at_most=True,
             unit=" ×",
+            about=f"sizes_{table.name}",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmarks.bench import Found
 from benchmarks.goals import Goal
 from benchmarks.turns import Row, Table
 
+JUDGEMENT = Path(__file__).parent / "judgement.toml"
 TIE = 0.25  # of what is within this nobody knows on a shared machine
 
 Ratios = dict[str, dict[str, float]]
@@ -42,9 +44,39 @@ def page(found: Mapping[str, Found], goals: list[Goal], about: Mapping[str, str]
         met = sum(goal.is_met for goal in goals)
         parts += [f"## Goals: {met} of {len(goals)} met\n", "| goal | wanted | measured | |", "|---|---|---|---|"]
         parts += [*(_goal(goal) for goal in goals), ""]
+    parts += missed(found, goals, judgements(JUDGEMENT))
     for part in found.values():
         parts += stage(part)
     return "\n".join(parts)
+
+
+def missed(found: Mapping[str, Found], goals: list[Goal], judged: Mapping[str, str]) -> list[str]:
+    """Return, for each kind of work whose goal was missed: where its CPU goes, as measured, and what somebody thinks it would take."""
+    profile = {fact.name: fact for fact in found["profile"].facts} if "profile" in found else {}
+    works = dict.fromkeys(goal.about for goal in goals if goal.value is not None and not goal.is_met)
+    if not works:
+        return []
+    told = [
+        "## What was missed\n",
+        "*Measured* is from this run; *judgement* was written by hand (judgement.toml) and is no measurement.\n",
+    ]
+    for about in works:
+        told += [
+            f"* {goal.text}: {_value(goal)}"
+            for goal in goals
+            if goal.about == about and goal.value is not None and not goal.is_met
+        ]
+        if fact := profile.get(about.removeprefix("sizes_").removeprefix("steady_")):
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in fact.parts.items())
+            told.append(f"  * measured: {fact.value:.3g} {fact.unit}: {shares}")
+        if about in judged:
+            told.append(f"  * judgement: {judged[about]}")
+    return [*told, ""]
+
+
+def judgements(file: Path) -> dict[str, str]:
+    """Return what was written by hand, by kind of work."""
+    return {name: " ".join(str(text).split()) for name, text in tomllib.loads(file.read_text("utf-8")).items()}
 
 
 def record(found: Mapping[str, Found], goals: list[Goal], about: Mapping[str, str]) -> str:
@@ -59,15 +91,21 @@ def compare(now: Ratios, recorded: Path) -> list[str]:
     """Return how the ratios stand to the recorded ones, a line each, the changed ones marked; a clock never fails a build."""
     if not recorded.exists():
         return ["No full run is recorded yet; `make bench` makes one."]
-    before: Ratios = json.loads(recorded.read_text("utf-8"))["ratios"]
-    lines = [
-        f"{_mark(ratio, old)} {table:40} {row:26} {ratio:8.2f}  recorded {old:8.2f}"
+    before: Ratios = json.loads(recorded.read_text("utf-8")).get("ratios", {})
+    both = [
+        (table, row, ratio, before.get(table, {}).get(row))
         for table, found in now.items()
         for row, ratio in found.items()
-        if (old := before.get(table, {}).get(row))
     ]
-    changed = sum(not line.startswith("  ") for line in lines)
-    return [*lines, f"{changed} of {len(lines)} ratios are more than {TIE:.0%} away from the recorded run."]
+    known = [(table, row, ratio, old) for table, row, ratio, old in both if old]
+    lines = [
+        f"{_mark(ratio, old)} {table:40} {row:26} {ratio:8.2f}  recorded {old:8.2f}" for table, row, ratio, old in known
+    ]
+    lines += [
+        f"? {table:40} {row:26} {ratio:8.2f}  not in the recorded run" for table, row, ratio, old in both if not old
+    ]
+    changed = sum(_mark(ratio, old) != " " for _, _, ratio, old in known)
+    return [*lines, f"{changed} of {len(known)} ratios are more than {TIE:.0%} away from the recorded run."]
 
 
 def _mark(ratio: float, old: float) -> str:
@@ -76,8 +114,11 @@ def _mark(ratio: float, old: float) -> str:
 
 def _goal(goal: Goal) -> str:
     sign, form = "≤" if goal.at_most else "≥", ".0%" if not goal.unit else ",.2f"
-    measured = "—" if goal.value is None else f"{goal.value:{form}}{goal.unit}"
-    return f"| {goal.text} | {sign} {goal.limit:{form}}{goal.unit} | {measured} | {goal.verdict} |"
+    return f"| {goal.text} | {sign} {goal.limit:{form}}{goal.unit} | {_value(goal)} | {goal.verdict} |"
+
+
+def _value(goal: Goal) -> str:
+    return "—" if goal.value is None else f"{goal.value:{'.0%' if not goal.unit else ',.2f'}}{goal.unit}"
 
 
 def stage(found: Found) -> list[str]:

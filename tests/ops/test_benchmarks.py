@@ -83,7 +83,7 @@ def test_a_run_is_compared_with_the_recorded_one(tmp_path):
     )
     now = {"peers/jwks": {"node": 2.9, "canaille": 9.5}, "sizes/jwks": {"large": 1.3}, "peers/userinfo": {"node": 1.0}}
     lines = report.compare(now, recorded)
-    assert [line[0] for line in lines[:-1]] == ["↓", " ", "↑"]
+    assert [line[0] for line in lines[:-1]] == ["↓", " ", "↑", "?"]
     assert lines[-1].startswith("2 of 3 ratios")
 
 
@@ -220,6 +220,39 @@ def test_a_part_of_a_run_is_not_recorded(tmp_path, monkeypatch, peers, capsys):
     options.is_full = True
     command._keep({"peers": replace(peers, note="Whole.")}, ABOUT, options)
     assert "Whole." in (tmp_path / "tree" / "results.md").read_text("utf-8")
+
+
+def test_a_goal_that_was_missed_is_explained_by_the_profile_and_by_judgement():
+    judged = [
+        goals.Goal("Refresh", 0.7, 1.5, unit=" ×", about="refresh"),
+        goals.Goal("Refresh, others", 9.0, 10.0, unit=" ×", about="refresh"),
+        goals.Goal("Keys", 5.0, 4.0, unit=" ×", about="jwks"),
+        goals.Goal("Memory", None, 120.0, at_most=True, about="worker"),
+    ]
+    found = {"profile": Found("profile", "", facts=[Fact("refresh", 2.25, "ms", "", {"psycopg": 0.5, "redis": 0.25})])}
+    told = report.missed(found, judged, {"refresh": "Less of it.", "jwks": "No."})
+    assert told[2:] == [
+        "* Refresh: 0.70 ×",
+        "* Refresh, others: 9.00 ×",
+        "  * measured: 2.25 ms: psycopg 50%, redis 25%",
+        "  * judgement: Less of it.",
+        "",
+    ]
+    assert "judgement" in told[1] and report.missed(found, judged[2:], {}) == []
+
+
+def test_judgements_are_about_work_that_has_a_goal():
+    about = set(goals.BESIDE_NODE) | {"sign_in", "flood", "worker", "cold_start"}
+    about |= {f"{stage}_{name}" for stage in ("sizes", "steady") for name in BY_NAME}
+    assert set(report.judgements(report.JUDGEMENT)) <= about
+
+
+def test_what_a_start_loads_is_told_by_package():
+    printed = (
+        "import time: self [us] | cumulative | imported package\nimport time:       300 |        300 | idp.config\n"
+    )
+    printed += "import time:       600 |        900 |   flask.app\nimport time:       100 |        100 |     json\n"
+    assert profile.by_module(printed) == {"idp": 0.3, "flask": 0.6, "Python": 0.1}
 
 
 def test_a_profile_is_told_by_package_and_what_is_built_in_counts_where_it_was_called():
