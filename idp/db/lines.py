@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from idp.db.straight import Straight
+
 _IDLE_S = 5.0  # after which a line is looked at before it is used
 _KEPT_S = 60.0  # a rush leaves lines behind, and a database has only so many
 
@@ -70,8 +72,6 @@ class Lines:
         if self.engine.dialect.name == "postgresql":
             line.autocommit = True
             line.prepare_threshold = 0  # each statement comes back thousands of times
-            from idp.db.straight import Straight  # psycopg is loaded by then, and is not where there is SQLite
-
             line.straight = Straight(line)
         return line
 

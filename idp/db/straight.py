@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
-
-import psycopg
-from psycopg import adapt
-from psycopg.abc import Transformer
-from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from typing import TYPE_CHECKING, Any
 
 from idp.record import Record
 
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.abc import Transformer
+
+_COMMAND_OK, _TUPLES_OK = 1, 2  # PGRES_COMMAND_OK and PGRES_TUPLES_OK of libpq
 _AT_MOST = 100  # statements that a line keeps prepared; psycopg keeps as many of its own
 _PLACE = re.compile(r"%(?:%|\((.+?)\)s)")
 
@@ -54,7 +53,7 @@ class Straight:
             self._by_psycopg(sql, values)
             return
         result = self._good(self._line.pgconn.exec_prepared(known.name, sent))
-        if result.status == ExecStatus.TUPLES_OK:
+        if result.status == _TUPLES_OK:
             known.reader.set_pgresult(result)
             self._rows = known.reader.load_rows(0, result.ntuples, tuple)
         else:
@@ -71,6 +70,8 @@ class Straight:
     def _prepared(self, sql: str) -> _Known:
         if not self._is_usual or len(self._known) >= _AT_MOST:
             raise _Unusual
+        from psycopg import adapt  # is loaded by then, and is not where there is SQLite
+
         numbered, order = _numbered(sql)
         name = f"idp{len(self._known)}".encode()
         self._good(self._line.pgconn.prepare(name, numbered.encode()))
@@ -82,9 +83,11 @@ class Straight:
             self._rows = cursor.fetchall() if cursor.description else []
 
     def _good(self, result: Any) -> Any:
-        if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        if result.status in (_TUPLES_OK, _COMMAND_OK):
             return result
-        error = error_from_result(result)
+        import psycopg  # is loaded by then, and is not where there is SQLite
+
+        error = psycopg.errors.error_from_result(result)
         raise psycopg.OperationalError(str(error)) if self._line.broken else error
 
 
