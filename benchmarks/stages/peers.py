@@ -7,6 +7,7 @@ from functools import partial
 
 from benchmarks import machine
 from benchmarks.bench import Bench, Found
+from benchmarks.goals import BESIDE_NODE
 from benchmarks.load import Round
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import NotInstalled, Peer
@@ -29,7 +30,9 @@ def run(bench: Bench) -> Found:
                 peers[name] = _started(PEERS[name](bench.folder / name, bench.stores), stack)
             except (NotInstalled, machine.NotStarted) as trouble:
                 missing[name] = f"not installed: {' '.join(str(trouble).split())[-200:]}"
-        found.tables = [_table(workload, peers, missing, bench) for workload in WORKLOADS]
+        found.tables = [
+            _table(one, peers, missing, bench) for one in WORKLOADS if not bench.quick or one.name in BESIDE_NODE
+        ]
     notes = [f"{peer.name}: {peer.note}" for peer in peers.values() if peer.note]
     found.note = "One server process on one core each, the same Valkey and PostgreSQL. " + "; ".join(notes) + "."
     return found

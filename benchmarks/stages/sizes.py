@@ -30,7 +30,7 @@ ASKED = (
 FORGETS_WITHIN_S = 1.1  # what a server knows of clients, once a change of one is told
 CLIENTS_PROVE = BY_NAME["client_credentials_jwt"]
 SPREAD = 2000  # of each: so many different clients, tokens and people are asked about
-QUICK_ASKED, QUICK_PEOPLE, QUICK_LIVE = ("client_credentials_jwt", "introspection", "refresh"), 20_000, 160_000
+QUICK_ASKED, QUICK_PEOPLE, QUICK_LIVE = ("client_credentials_jwt", "refresh"), 20_000, 160_000
 
 
 class Large(Ours):

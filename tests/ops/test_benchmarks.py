@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 
 import httpx
 import pytest
@@ -263,3 +265,30 @@ def test_a_profile_is_told_by_package_and_what_is_built_in_counts_where_it_was_c
         ("~", 0, "<built-in>"): (1, 1, 1.5, 1.5, {("/srv/idp/oauth/tokens.py", 1, "g"): (1, 1, 1.5, 1.5)}),
     }
     assert profile.by_package(stats) == {"redis": 0.4, "idp.oauth": 0.5, "Python": 0.1}
+
+
+SIZING = (Path(command.__file__).parents[1] / "docs" / "sizing.md").read_text("utf-8")
+RECORDED = json.loads(command.RECORD.read_text("utf-8"))
+
+
+def test_the_page_on_sizing_points_to_what_the_record_holds():
+    titles = {stage["title"].lower() for stage in RECORDED["stages"].values()}
+    named = {" ".join(found.split()).lower() for found in re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", SIZING)}
+    assert len(named) >= 6
+    assert {name.replace("70 %", "70%") for name in named} <= titles
+
+
+def test_the_page_on_sizing_types_no_measured_figure():
+    """Rates, times and sizes of a run belong to the record; what stands in the page is settings and arithmetic."""
+    typed = re.findall(r"\d[\d.,]*\s?(?:ms|MB|GB|bytes|requests|sign-ins|/s)\b", SIZING)
+    assert typed == []
+
+
+def test_the_page_is_the_record_for_readers():
+    page = command.RESULTS.read_text("utf-8")
+    assert RECORDED["about"]["made_at"] in page
+    for stage in RECORDED["stages"].values():
+        assert f"## {stage['title']}" in page
+        assert all(fact["text"] in page for fact in stage["facts"])
+    met = sum(goal["verdict"] == "met" for goal in RECORDED["goals"])
+    assert f"## Goals: {met} of {len(RECORDED['goals'])} met" in page
