@@ -15,7 +15,7 @@ from idp.authn.factors import recovery_code, totp
 from idp.authn.flow import FRESH_S, PROOF_S
 from idp.db import db
 from idp.users import User
-from tests.authn.signing_in import Browser, browser, code_of, key_on, make_codes, make_person, new_secret
+from tests.authn.signing_in import CODE, Browser, browser, code_of, key_on, make_codes, make_person, new_secret
 
 PAGE = "/account/security"
 SECRET = new_secret()
@@ -283,7 +283,7 @@ def test_who_never_had_codes_is_told_something_else_than_who_has_used_them_up(
 def test_n23_new_codes_are_shown_given_as_a_file_and_told(here: Browser, user: User, mailbox) -> None:
     here.post(f"{PAGE}/codes")
     assert here.place == "/enrol/recovery-codes"
-    shown = re.findall(r"[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}", here.answer.text)
+    shown = CODE.findall(here.answer.text)
     link = re.search(r'href="(/enrol/recovery-codes/file\?flow=[^"]+)"', here.answer.text)
     file = here.client.get(link[1])
     assert file.headers["Content-Disposition"] == 'attachment; filename="idp-recovery-codes.txt"'

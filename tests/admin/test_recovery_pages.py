@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from flask import Flask
 
@@ -11,7 +9,7 @@ from idp import audit, kv
 from idp.authn import recovery_case
 from idp.db import db
 from idp.users import User
-from tests.authn.signing_in import Browser, browser, make_person, new_secret
+from tests.authn.signing_in import CODE, Browser, browser, make_person, new_secret
 
 SECRET = new_secret()
 TOLD = {"reason": "Phone stolen", "proof": "video", "proof_note": "Staff card, her face"}
@@ -41,7 +39,7 @@ def opened(here: Browser, user: User) -> str:
 
 
 def shown_code(here: Browser) -> str:
-    found = re.search(r"\b[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}\b", here.answer.text)
+    found = CODE.search(here.answer.text)
     return found[0] if found else ""
 
 

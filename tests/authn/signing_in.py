@@ -21,6 +21,9 @@ from idp.users import User
 
 PASSWORD = "Correct-Horse-42-Battery"
 NEW_PASSWORD = "Another-Lantern-77-Window"
+CODE = re.compile(
+    r"(?<![\w-])[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}(?![\w-])"
+)  # a whole one: a token may hold its like by chance
 _KEY = re.compile(r'<code class="secret"[^>]*>(.*?)</code>', re.DOTALL)
 _GROUP = re.compile(r"<span[^>]*>([A-Z2-7]{4})</span>")
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')

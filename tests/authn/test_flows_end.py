@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Thread
@@ -18,6 +17,7 @@ from idp.authn.factors import recovery_code
 from idp.db import db
 from idp.users import User
 from tests.authn.signing_in import (
+    CODE,
     NEW_PASSWORD,
     Browser,
     add_demand_view,
@@ -32,7 +32,6 @@ from tests.authn.test_passkey_pages import options
 
 SECRET = new_secret()
 CHANGED = "Something about your account has changed."
-CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}")
 Ends = Callable[[User], Any]
 
 

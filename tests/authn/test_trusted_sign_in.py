@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from idp.authn.assurance import ONE_FACTOR, TWO_FACTORS
 from idp.authn.factors import recovery_code
 from idp.db import db
 from idp.users import User
-from tests.authn.signing_in import Browser, add_demand_view, browser, code_of, make_codes, make_person, new_secret
+from tests.authn.signing_in import CODE, Browser, add_demand_view, browser, code_of, make_codes, make_person, new_secret
 
 DAY_S = 86400
 SECRET = new_secret()
@@ -130,7 +129,7 @@ def spend(app: Flask, raw_code: str) -> Browser:
 
 
 def shown_codes(here: Browser) -> list[str]:
-    return re.findall(r"[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}", here.answer.text)
+    return CODE.findall(here.answer.text)
 
 
 def test_n23_who_spends_a_code_receives_new_ones_and_the_audit_says_so(app: Flask, user: User) -> None:

@@ -69,7 +69,7 @@ def world() -> Iterator[World]:
         app.testing = False
     claims_server.start(claims_app)
     patients_server.start(patients_app)
-    with httpx.Client(follow_redirects=True, trust_env=False, verify=TLS) as browser:
+    with httpx.Client(follow_redirects=True, trust_env=False, verify=TLS, timeout=60) as browser:
         yield World(
             provider,
             claims_server.url,

@@ -22,7 +22,7 @@ from joserfc import jwk, jws
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 TLS = ssl.create_default_context()
-PLAIN = httpx.Client(verify=TLS, trust_env=False)  # a program
+PLAIN = httpx.Client(verify=TLS, trust_env=False, timeout=60)  # a program
 PLAIN.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # that keeps no cookies
 
 

@@ -84,7 +84,7 @@ def test_an_answer_works_once_and_only_in_the_browser_that_asked(world):
     world.browser.get(f"{world.claims_url}/sign-in", follow_redirects=False)
     asked = world.browser.get(f"{world.claims_url}/sign-in", follow_redirects=False).headers["Location"]
     callback = PLAIN.get(asked).headers["Location"]
-    with httpx.Client(trust_env=False, verify=TLS) as other_browser:
+    with httpx.Client(timeout=60, trust_env=False, verify=TLS) as other_browser:
         assert other_browser.get(callback).status_code == 400
     assert world.browser.get(callback, follow_redirects=False).status_code == 303
     assert world.browser.get(callback, follow_redirects=False).status_code == 400
@@ -161,7 +161,7 @@ def test_a_sign_in_gives_the_browser_a_new_session_id(world):
     world.browser.get(world.claims_url)
     assert world.browser.cookies["claims_session"] != before
     world.browser.cookies.set("claims_session", before, domain="localhost.local", path="/")
-    with httpx.Client(trust_env=False, verify=TLS, cookies={"claims_session": before}) as thief:
+    with httpx.Client(timeout=60, trust_env=False, verify=TLS, cookies={"claims_session": before}) as thief:
         assert thief.get(f"{world.claims_url}/dashboard").status_code == 303
 
 

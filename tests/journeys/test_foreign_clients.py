@@ -31,7 +31,7 @@ def register(demo: Any, **metadata: Any) -> dict[str, Any]:
         input=json.dumps(metadata),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert made.returncode == 0, made.stderr
@@ -232,15 +232,15 @@ def apache(demo, tmp_path: Path) -> Iterator[str]:
         yield f"http://localhost:{port}/"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the server answers."""
-    for _ in range(100):
+    for _ in range(600):
         assert process.poll() is None, log.read_text() if log.exists() else "Apache ended"
         try:
-            httpx.get(url, trust_env=False)
+            httpx.get(url, trust_env=False, timeout=10)
             return
         except httpx.TransportError:
             time.sleep(0.1)

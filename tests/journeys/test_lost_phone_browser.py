@@ -13,10 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from idp.authn.factors import totp
+from tests.authn.signing_in import CODE
 from tests.journeys.test_passkey_browser import PASSWORD, Window, pytestmark  # noqa: F401  a mark is used by its name
 from tests.serving import Server, free_port, write_config
-
-CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}")
 
 
 @pytest.fixture(scope="module")

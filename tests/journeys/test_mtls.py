@@ -54,7 +54,15 @@ def proxy(port: int, upstream: str, certificate: str, authorities: str) -> Itera
             raw = self.connection.getpeercert(binary_form=True)  # type: ignore[attr-defined]
             if raw:
                 kept[HEADER] = f":{base64.b64encode(raw).decode()}:"
-            answer = httpx.request(self.command, upstream + self.path, headers=kept, content=body, trust_env=False)
+            answer = httpx.request(
+                self.command,
+                upstream + self.path,
+                headers=kept,
+                content=body,
+                timeout=60,
+                trust_env=False,
+                verify=False,
+            )
             self.send_response(answer.status_code)
             self.send_header("Content-Type", answer.headers["Content-Type"])
             self.send_header("Content-Length", str(len(answer.content)))
@@ -105,7 +113,7 @@ def client_with(folder: Path, pair: Pair | None, name: str) -> httpx.Client:
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     if pair is not None:
         context.load_cert_chain(in_file(pair, folder, name))
-    return httpx.Client(verify=context, trust_env=False)
+    return httpx.Client(verify=context, trust_env=False, timeout=60)
 
 
 def test_rfc8705_a_handshake_proves_the_client_and_a_header_of_a_strangers_does_not(there):
@@ -116,7 +124,7 @@ def test_rfc8705_a_handshake_proves_the_client_and_a_header_of_a_strangers_does_
         "--tls-subject-dn", GATE, "--bound-tokens",
     )  # fmt: skip
     assert made.exit_code == 0, made.output
-    document = httpx.get(f"{server.url}/.well-known/openid-configuration", trust_env=False).json()
+    document = httpx.get(f"{server.url}/.well-known/openid-configuration", trust_env=False, timeout=60).json()
     token_endpoint = document["mtls_endpoint_aliases"]["token_endpoint"]
     assert token_endpoint == f"{url}/token"
     form = {"grant_type": "client_credentials", "client_id": "gate"}

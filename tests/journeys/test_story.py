@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.authn.signing_in import CODE
+
 pytestmark = pytest.mark.xdist_group("demo")
 
 
@@ -126,7 +128,7 @@ def test_a_newcomer_enrols_at_the_first_sign_in_and_needs_no_phone(demo, browser
 
     page = browser.submit(page, "/enrol/totp", code=shown.group())
     assert urlsplit(page.url).path == "/enrol/recovery-codes"
-    codes = re.findall(r"\b[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}\b", page.text)
+    codes = CODE.findall(page.text)
     assert len(codes) == 10
     page = browser.submit(page, "/enrol/recovery-codes", saved="yes")
     assert page.url == f"{demo.facts['patients_url']}/dashboard"

@@ -63,7 +63,7 @@ def until(condition: Callable[[], Any], *, within_s: float = 90.0) -> None:
 
 def test_it_answers_keeps_connections_and_stops_cleanly(make_server: Make) -> None:
     server = make_server(metrics={"token": TOKEN}).start()
-    with httpx.Client(base_url=server.url, trust_env=False) as http:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as http:
         answers = [http.get("/help?code=do-not-log-me", headers={"User-Agent": "x\u0085y".encode()}) for _ in range(5)]
         assert {answer.status_code for answer in answers} == {200}
         assert {answer.http_version for answer in answers} == {"HTTP/1.1"}
@@ -210,7 +210,7 @@ def test_148_tls_is_served_and_old_versions_are_refused(make_server: Make, tmp_p
     trust = ssl.create_default_context(cafile=str(certificate))
     server.is_ready = lambda: tls_ready(server.url, trust)  # type: ignore[method-assign]
     server.start()
-    answer = httpx.get(f"{server.url}/healthz", verify=trust, trust_env=False)
+    answer = httpx.get(f"{server.url}/healthz", verify=trust, trust_env=False, timeout=60)
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=63072000")
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.load_verify_locations(certificate)
@@ -225,7 +225,7 @@ def test_148_tls_is_served_and_old_versions_are_refused(make_server: Make, tmp_p
 
 def tls_ready(url: str, trust: ssl.SSLContext) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", verify=trust, trust_env=False).status_code == 200
+        return httpx.get(f"{url}/readyz", verify=trust, trust_env=False, timeout=60).status_code == 200
     except httpx.HTTPError:
         return False
 
