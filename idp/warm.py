@@ -34,6 +34,7 @@ LIBRARIES = (  # loaded by the function that needs them; tests/house/test_start.
     "webauthn.helpers.structs",
     "segno",
     "babel.dates",
+    "passlib.hash",
 )
 PAGES = ("login.html", "factor_totp.html", "factor_passkey.html", "consent.html", "error.html", "account_security.html")
 

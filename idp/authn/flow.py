@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from idp import clock, crypto, kv, limits, web
 from idp.authn import assurance, left_open, workstation
 from idp.authn.assurance import Demand
+from idp.record import Record
 from idp.sessions import SsoSession
 
 IDLE_S = 600
@@ -34,8 +35,7 @@ _SAVE = kv.Script(
 )
 
 
-@dataclass(frozen=True)
-class LoginFlow:
+class LoginFlow(Record):
     """One attempt to satisfy one demand in one browser. Immutable; `save` writes a changed copy."""
 
     id: str

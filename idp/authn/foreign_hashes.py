@@ -14,8 +14,6 @@ import re
 import unicodedata
 from typing import Any
 
-import passlib.hash
-
 from idp.errors import BadInput
 
 SUPPORTED = "bcrypt, argon2, PBKDF2 (Passlib, Django, LDAP, Keycloak's JSON), scrypt (Passlib, Django), {SSHA}, {SSHA256}, {SSHA512}"
@@ -99,6 +97,8 @@ def _fits(name: str, raw: str, normal: str) -> bool:
 
 
 def _handler(name: str) -> Any:
+    import passlib.hash  # only where people come from another system
+
     return getattr(passlib.hash, name)
 
 
@@ -106,7 +106,7 @@ def _parsed(normal: str) -> Any:
     name = scheme_of(normal)
     found = _handler(name)
     if name == "django_bcrypt_sha256":
-        found, normal = passlib.hash.bcrypt, normal.removeprefix("bcrypt_sha256$")
+        found, normal = _handler("bcrypt"), normal.removeprefix("bcrypt_sha256$")
     return found.from_string(normal)
 
 

@@ -12,21 +12,19 @@ mail, which ends every wait. On a device where they signed in before, people hav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from idp import audit, crypto, limits, users, web
 from idp.authn import device, spray
 from idp.authn.factors import password
 from idp.authn.factors.base import Refused
 from idp.limits import Verdict
+from idp.record import Record
 from idp.users import User
 
 SCOPE = "password"
 SILENT_SCOPE = "password:all-names"
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Record):
     """The person whose password this was."""
 
     user: User

@@ -7,17 +7,17 @@ roles owes the strictest of each value: a table that says nothing about a value 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from idp.authn import assurance, password_policy
 from idp.config import RolePolicy, Settings, settings
+from idp.record import Record
 from idp.users import User
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Record):
     """What one person owes. `factors` are the names of second factors that they may enrol and use; recovery codes always may be used.
 
     `trusted_device_s`: how long a browser may skip the second factor; 0 where every sign-in owes two factors.

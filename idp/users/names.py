@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from functools import lru_cache
+from typing import Any
 
 import idna
-from precis_i18n import get_profile
 
 from idp.errors import BadInput
 from idp.language import gettext
@@ -27,7 +27,6 @@ _WRITTEN_TOGETHER = (
     {"LATIN", "HAN", "HANGUL"},
     {"LATIN", "HAN", "BOPOMOFO"},
 )  # UTS 39, «highly restrictive»
-_precis = get_profile("UsernameCaseMapped")
 
 
 class Name(Record):
@@ -83,7 +82,7 @@ def checked_email(raw: str) -> Name:
         raise _refused("email", gettext("An e-mail address has at most %(most)s characters.", most=MAX_ADDRESS))
     try:
         found = validate_email(text, check_deliverability=False)
-        local = _precis.enforce(found.local_part)
+        local = _profile().enforce(found.local_part)
     except (EmailNotValidError, UnicodeEncodeError):
         raise _refused("email", gettext("This is not an e-mail address that we can write to.")) from None
     return Name(found.normalized, f"{local}@{(found.ascii_domain or found.domain).lower()}")
@@ -95,14 +94,14 @@ def _checked_address_username(display: str) -> Name:
     except BadInput as error:
         raise _refused("username", *error.fields["email"]) from None
     local, _, domain = address.display.rpartition("@")
-    for part in (_precis.enforce(local), *domain.lower().split(".")):
+    for part in (_profile().enforce(local), *domain.lower().split(".")):
         _refuse_lookalikes(part)
     return address
 
 
 def _enforced(display: str) -> str:
     try:
-        canonical: str = _precis.enforce(display)
+        canonical: str = _profile().enforce(display)
     except UnicodeEncodeError as error:
         raise _refused("username", _told(error)) from None
     return canonical
@@ -168,13 +167,22 @@ def warm() -> None:
     from email_validator import validate_email  # noqa: F401
 
     _posing()
+    _profile()
+
+
+@lru_cache(maxsize=1)
+def _profile() -> Any:
+    """UsernameCaseMapped (RFC 8265), of which the library knows the tables."""
+    from precis_i18n import get_profile
+
+    return get_profile("UsernameCaseMapped")
 
 
 def _fold(raw: str) -> str:
     """Bring what was typed as near to a canonical form as it goes; equal to it for every name that can exist."""
     typed = raw.strip()
     try:
-        folded = _precis.enforce(typed)
+        folded = _profile().enforce(typed)
     except UnicodeEncodeError:
         compatible = unicodedata.normalize("NFKC", typed)
         seen = (c for c in compatible if unicodedata.category(c)[0] not in "CZ")

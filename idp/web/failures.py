@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from idp import kv
 from idp.db import db, is_unreachable
 from idp.errors import IdpError, Unavailable
 from idp.language import gettext, lazy_gettext
+from idp.record import Record
 from idp.web.answers import page, wants_json
 from idp.web.call import Answer
 from idp.web.moulds import moulded
@@ -64,8 +64,7 @@ def explain(error: Exception) -> Any:
     return answer_of(fault_of(error))
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(Record):
     """What the caller may learn of an error."""
 
     status: int

@@ -27,6 +27,7 @@ NOT_BEFORE_THE_FIRST_ANSWER = (
     "httpx",
     "idp.demo",
     "idp.doctor",
+    "precis_i18n",
     "pygments",
     "pytest",
     "rich",

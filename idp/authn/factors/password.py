@@ -12,7 +12,6 @@ and not when the same password is merely hashed anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -32,6 +31,7 @@ from idp.config import settings
 from idp.db import Prepared, UtcDateTime, ask, db
 from idp.errors import BadInput, Conflict
 from idp.limits import address_bucket
+from idp.record import Record
 from idp.users import User, read_status
 
 T = TypeVar("T")
@@ -63,8 +63,7 @@ class WrongPassword(BadInput):
         super().__init__({"current_password": ["This is not your present password."]})
 
 
-@dataclass(frozen=True)
-class State:
+class State(Record):
     """What may be known of a password: for pages, the command line and the doctor."""
 
     stamp: str
