@@ -63,7 +63,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     options.is_full = not (options.quick or options.only or options.peers or options.seconds or options.rounds)
     options.seconds = options.seconds or (1.0 if options.quick else 2.0)
     options.rounds = options.rounds or (1 if options.quick else 5)
-    options.minutes = options.minutes or (2.0 if options.quick else 60.0 if options.only else 25.0)
+    options.minutes = options.minutes or (2.0 if options.quick else 60.0 if options.only else 30.0)
     options.peers = options.peers or list(QUICK_PEERS if options.quick else PEERS)
     options.only = options.only or (QUICK_STAGES if options.quick else tuple(STAGES))
     return options
