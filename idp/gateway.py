@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any
 
-from idp.http1 import Answer, Environ, Headers, Tell
+from idp.environ import Environ
+from idp.http1 import Answer, Headers, Tell
+from idp.waiting import Lights
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +89,11 @@ class _Documents:
 class Gateway:
     """Answers requests by a WSGI application."""
 
-    def __init__(self, app: Application, *, threads: int, for_programs: Container[str] = ()) -> None:
+    def __init__(
+        self, app: Application, *, threads: int, for_programs: Container[str] = (), steps_aside: bool = False
+    ) -> None:
         self.app = app
+        self._lights = Lights(threads) if steps_aside else None
         self._documents = _Documents()
         self._paths_for_programs = for_programs
         self._for_people = ThreadPoolExecutor(threads, "page")
@@ -105,34 +111,29 @@ class Gateway:
             self._documents.keep(environ, answer)
             tell(answer)
 
-        threads = self._threads_for(environ["PATH_INFO"])
-        threads.submit(self._answer, environ, body, lambda answer: loop.call_soon_threadsafe(settle, answer))
+        def settle_soon(answer: Answer) -> None:
+            loop.call_soon_threadsafe(settle, answer)
+
+        path = environ["PATH_INFO"]
+        held: list[Future[None]] = []
+        environ[HELD] = held
+
+        def light() -> Callable[[], None]:
+            answer = self._called(environ, body)
+            return partial(_leave, answer, held, settle_soon if held else settle)
+
+        def heavy() -> None:
+            _leave(self._called(environ, body), held, settle_soon)
+
+        if self._lights is not None and path in self._paths_for_programs:
+            self._lights.run(light)
+        else:
+            self._threads_for(path).submit(heavy)
 
     def _threads_for(self, path: str) -> ThreadPoolExecutor:
         if path in self._paths_for_programs:
             return self._for_programs
         return self._for_probes if path == _ALIVE else self._for_people
-
-    def _answer(self, environ: Environ, body: bytes, tell: Callable[[Answer], Any]) -> None:
-        """Let the application answer, in a thread; what the answer has to wait for, it waits for without one."""
-        held: list[Future[None]] = []
-        environ[HELD] = held
-        answer = self._called(environ, body)
-        if not held:
-            tell(answer)
-            return
-        left = iter(held)
-
-        def go_on(done: Future[None] | None = None) -> None:
-            if done is not None and (error := done.exception()) is not None:
-                log.error("an answer was held back: %s", type(error).__name__, exc_info=error)
-                tell(Answer(503, _NOT_DURABLE, _AWAY))
-            elif (work := next(left, None)) is not None:
-                work.add_done_callback(go_on)
-            else:
-                tell(answer)
-
-        go_on()
 
     def _called(self, environ: Environ, body: bytes) -> Answer:
         environ["wsgi.input"] = BytesIO(body)
@@ -149,3 +150,19 @@ class Gateway:
         except Exception:
             log.exception("the application broke")
             return Answer(500, _PLAIN, b"Something broke on our side.\n")
+
+
+def _leave(answer: Answer, held: Sequence[Future[None]], tell: Callable[[Answer], Any]) -> None:
+    """Tell the answer when everything that it has to wait for is done, without a thread; if that failed, something else is told."""
+    left = iter(held)
+
+    def go_on(done: Future[None] | None = None) -> None:
+        if done is not None and (error := done.exception()) is not None:
+            log.error("an answer was held back: %s", type(error).__name__, exc_info=error)
+            tell(Answer(503, _NOT_DURABLE, _AWAY))
+        elif (work := next(left, None)) is not None:
+            work.add_done_callback(go_on)
+        else:
+            tell(answer)
+
+    go_on()

@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 import httptools
+
+from idp.environ import Environ, environ_of, given_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,6 @@ LINGER_S = 2.0  # after an answer to a body that we did not read, else the clien
 HEAD_BYTES = 64 * 1024
 MOST_CONNECTIONS = 4096
 
-Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
 
@@ -55,7 +53,7 @@ class _Request(NamedTuple):
 
 _PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
-_UNREAD = "The request could not be read.\n"
+_UNREAD, _TOO_LARGE = "The request could not be read.\n", "The headers are too large.\n"
 
 
 class Listener:
@@ -134,6 +132,7 @@ class Connection(asyncio.Protocol):
         self._busy: _Request | None = None
         self._is_stuck = False  # the client does not read what we send
         self._closes = False  # after the answers that are due
+        self._is_over = False  # nothing is written any more
         self.due_at = 0.0  # monotonic; 0 means that nobody waits for the client
 
     @property
@@ -150,7 +149,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         self._listener.connections.add(self)
-        self._given = _given(transport)
+        self._given = given_of(transport)
         self._due_in(HEADERS_WITHIN_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -161,6 +160,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more, but may still want to hear what it asked for."""
+        if self._is_over:
+            return False
         if self._is_reading and self._refused is None:
             self._refused = (400, _UNREAD)
         self._closes = True
@@ -185,7 +186,7 @@ class Connection(asyncio.Protocol):
         if self._is_reading and not self._has_head:
             self._head_size += len(data) if was_in_head else 1
             if self._head_size > HEAD_BYTES:
-                self._refused = self._refused or (431, "The headers are too large.\n")
+                self._refused = self._refused or (431, _TOO_LARGE)
         if self._refused is not None:
             self._closes = True
         self._go_on()
@@ -219,10 +220,12 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Decide whether the body is wanted."""
         self._has_head = True
+        if sum(len(name) + len(value) for name, value in self._headers) > HEAD_BYTES:
+            self._refused = (431, _TOO_LARGE)
         named = {name.lower() for name, _ in self._headers}
         if b"transfer-encoding" in named:  # its end looks like a cut to too many programs on the way (attack 145)
             self._refused = (411, "Send a Content-Length; a body in chunks is not taken here.\n")
-        elif b"content-length" in named:
+        elif b"content-length" in named and self._refused is None:
             self._await_body(asked=b"expect" in named)
 
     def _await_body(self, *, asked: bool) -> None:
@@ -260,7 +263,7 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Give the next request to the gateway, or close, or wait."""
-        if self._busy is not None or self._is_stuck or self._transport is None:
+        if self._busy is not None or self._is_stuck or self._is_over or self._transport is None:
             return
         if self._ready:
             self._busy, self.due_at = self._ready.popleft(), 0.0
@@ -300,7 +303,7 @@ class Connection(asyncio.Protocol):
             log.error("an answer had a line end in a header")
             self._write(Answer(500, _PLAIN, b"Something broke on our side.\n"), keeps=keeps)
             return
-        body = b"" if environ.get("REQUEST_METHOD") == "HEAD" else answer.body
+        body = b"" if environ.get("REQUEST_METHOD") == "HEAD" or answer.status in (204, 304) else answer.body
         self._transport.write(b"%b\r\n\r\n%b" % (head.encode("latin-1", "replace"), body))
 
     def _rest(self) -> None:
@@ -315,7 +318,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Close, but not in the middle of what the client still sends: it would lose our answer (RFC 9112 section 9.6)."""
-        self._closes = True
+        self._closes = self._is_over = True
         self._ready.clear()
         if self._transport is None:
             return
@@ -344,70 +347,6 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
-
-
-# --- what WSGI wants to know ----------------------------------------------------------------------------------------
-
-
-def environ_of(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], given: Environ) -> Environ:
-    """Return a request as PEP 3333 has it. Raises HttpParserError for a target that is none, ValueError for one of another form."""
-    path, query, host = _target(url)
-    environ = {**given, "REQUEST_METHOD": method.decode("latin-1"), "PATH_INFO": path, "QUERY_STRING": query}
-    for name, value in headers:
-        key = _key_of(name)
-        if key in environ:
-            environ[key] += f"{'; ' if key == 'HTTP_COOKIE' else ','}{value.decode('latin-1')}"
-        elif key:
-            environ[key] = value.decode("latin-1")
-    if host is not None:  # a whole URL in the request line: it counts, not the header (RFC 9112 section 3.2.2)
-        environ["HTTP_HOST"] = host
-    return environ
-
-
-def _target(url: bytes) -> tuple[str, str, str | None]:
-    """Return path, query and, of a whole URL, host and port."""
-    if url.startswith(b"/"):
-        raw_path, _, query = url.partition(b"#")[0].partition(b"?")
-        host = None
-    else:
-        parts = httptools.parse_url(url)
-        if not parts.schema or not parts.host:
-            raise ValueError("neither a path nor a URL")
-        raw_path, query = parts.path or b"/", parts.query or b""
-        host = parts.host.decode("latin-1") + (f":{parts.port}" if parts.port else "")
-    path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-    return path.decode("latin-1"), query.decode("latin-1"), host
-
-
-@lru_cache(maxsize=1024)
-def _key_of(header: bytes) -> str:
-    """Return the name that WSGI has for a header. Names with an underscore are left out, by "": in WSGI they could pass for the name
-    with a hyphen that a proxy sets."""
-    key = "" if b"_" in header else header.decode("latin-1").upper().replace("-", "_")
-    return key if key in ("", "CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-
-
-def _given(transport: Any) -> Environ:
-    """Return what all requests of a connection share."""
-    client, server = _address(transport, "peername"), _address(transport, "sockname")
-    return {
-        "SCRIPT_NAME": "",
-        "SERVER_NAME": server[0],
-        "SERVER_PORT": server[1],
-        "REMOTE_ADDR": client[0],
-        "REMOTE_PORT": client[1],
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "https" if transport.get_extra_info("sslcontext") else "http",
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-
-
-def _address(transport: Any, which: str) -> tuple[str, str]:
-    known = transport.get_extra_info(which) or ("", "")
-    return str(known[0]), str(known[1])
 
 
 def _has(headers: Headers, name: str) -> bool:

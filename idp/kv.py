@@ -31,6 +31,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from idp import kv_pipe, waiting
 from idp.config import Settings, settings
 
 # Away, or there and unable: full, read-only, loading, not persisting, or not letting us in. Nothing was done in any of them.
@@ -61,6 +62,8 @@ def call(*command: str | bytes | int | float) -> Any:
     Through Sentinel or to a cluster it goes by the client, which knows where to. Raises Unavailable and other RedisErrors.
     """
     to = cast(Any, client())
+    if (here := waiting.light()) is not None and kv_pipe.fits(to):
+        return _pipes_of(to, os.getpid()).ask(here, command)
     if type(getattr(to, "connection_pool", None)) is not redis.ConnectionPool:
         return to.execute_command(*command)
     idle = _idle_of(to, os.getpid())
@@ -97,6 +100,30 @@ def let_go() -> None:
 def _idle_of(to: redis.Redis, process: int) -> deque[Any]:
     """Connections of this process that nobody uses just now; the one used last is used next. A fork takes none of them along."""
     return deque()
+
+
+@lru_cache(maxsize=256)
+def _pipes_of(to: redis.Redis, process: int) -> kv_pipe.Pipes:
+    return kv_pipe.Pipes(to)
+
+
+def steps_aside() -> bool:
+    """Say whether a request may run in its loop's thread: whether this module would wait for Redis without blocking it (waiting.py)."""
+    return kv_pipe.fits(client())
+
+
+class _Client(redis.Redis):
+    """A client whose single commands do not block a loop's thread."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command and return its answer as redis-py has it."""
+        here = waiting.light()
+        if here is None or not kv_pipe.fits(self):
+            return cast(Any, super()).execute_command(*args, **options)
+        answer = _pipes_of(self, os.getpid()).ask(here, args)
+        options.pop("keys", None)
+        shape = cast(Any, self.response_callbacks).get(args[0])
+        return shape(answer, **options) if shape else answer
 
 
 def key(*parts: str) -> str:
@@ -139,8 +166,8 @@ def connect(url: str, *, timeout_s: float) -> redis.Redis:
     if scheme == "unix":
         options.pop("socket_connect_timeout", None)
         options.pop("socket_timeout", None)
-        return redis.Redis.from_url(url, decode_responses=True, socket_timeout=timeout_s)
-    return redis.Redis.from_url(url, **options)
+        return _Client.from_url(url, decode_responses=True, socket_timeout=timeout_s)
+    return _Client.from_url(url, **options)
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
@@ -168,4 +195,15 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     return cast(redis.Redis, sentinel.master_for(service))
 
 
-__all__ = ["RedisError", "Script", "Unavailable", "call", "client", "connect", "install", "key", "let_go"]
+__all__ = [
+    "RedisError",
+    "Script",
+    "Unavailable",
+    "call",
+    "client",
+    "connect",
+    "install",
+    "key",
+    "let_go",
+    "steps_aside",
+]

@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
+from idp import waiting
 from idp.config import settings
 from idp.record import Record
 
@@ -81,6 +82,10 @@ def fetch_text(url: str, *, max_bytes: int = MAX_BYTES) -> str:
 
 
 def _fetch(url: str, accept: str, media_types: re.Pattern[str], max_bytes: int) -> tuple[bytes, int | None]:
+    return waiting.away(_fetched, url, accept, media_types, max_bytes)
+
+
+def _fetched(url: str, accept: str, media_types: re.Pattern[str], max_bytes: int) -> tuple[bytes, int | None]:
     ends_at = time.monotonic() + DEADLINE_S
     parts = _checked(url)
     target = _Target(_resolve(parts, ends_at), ends_at)

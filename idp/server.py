@@ -168,11 +168,22 @@ class Worker:
         wanted = self.settings.server
         _end_with_parent(wanted.drain_s)
         app = self.app or _build(self.settings)
-        gateway = Gateway(app, threads=wanted.threads, for_programs=app.extensions["idp.front"].endpoints)
+        gateway = Gateway(
+            app,
+            threads=wanted.threads,
+            for_programs=app.extensions["idp.front"].endpoints,
+            steps_aside=_steps_aside(app),
+        )
         warm.begin(app)
         tls = context_of(wanted.tls_certificate, wanted.tls_key) if wanted.tls_certificate else None
         run(Listener(gateway.answer, max_body=web.MAX_BODY), listening, tls, drain_s=wanted.drain_s)
         logs.flush()
+
+
+def _steps_aside(app: Flask) -> bool:
+    """Say whether programs' requests may run in the loop's thread (waiting.py). SQLite waits for its disk and for its lock, in threads."""
+    with app.app_context():
+        return db.engine.dialect.name == "postgresql" and kv.steps_aside()
 
 
 def _build(settings: config.Settings) -> Flask:

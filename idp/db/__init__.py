@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
-from idp import paths
+from idp import paths, waiting
 from idp.config import Settings
+from idp.db.lines import step_aside
 from idp.db.prepared import Prepared as Prepared
 from idp.db.prepared import Row, write, write_if
 from idp.db.session import Session, lines_of, staged, take_staged
@@ -106,9 +107,22 @@ def install(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
-    if url.get_backend_name() == "sqlite":
-        with app.app_context():
-            _speak_sqlite(db.engine)
+    with app.app_context():
+        (_speak_sqlite if url.get_backend_name() == "sqlite" else _step_aside)(db.engine)
+
+
+def _step_aside(engine: Any) -> None:
+    """Where a request runs in the loop's thread, connections are made in another, and waited for aside (waiting.py)."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        return waiting.away(dialect.connect, *args, **options)
+
+    @event.listens_for(engine, "checkout")  # not at the connect: what the engine asks then, it asks under a lock
+    def lend(connection: Any, record: Any, _proxy: Any) -> None:
+        if not record.info.get("steps_aside"):
+            step_aside(connection)
+            record.info["steps_aside"] = True
 
 
 def _speak_sqlite(engine: Any) -> None:

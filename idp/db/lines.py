@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from idp import waiting
 from idp.db.straight import Straight
 
 _IDLE_S = 5.0  # after which a line is looked at before it is used
@@ -62,7 +63,7 @@ class Lines:
                 if time.monotonic() - used_at < _IDLE_S or self._is_well(line):
                     return line
                 _close(line)
-        return self._made()
+        return waiting.away(self._made)
 
     def _made(self) -> Any:
         """Take one from the engine, which knows how to connect and what to say first, and keep it."""
@@ -73,6 +74,7 @@ class Lines:
             line.autocommit = True
             line.prepare_threshold = 0  # each statement comes back thousands of times
             line.straight = Straight(line)
+            step_aside(line)
         return line
 
     def _is_well(self, line: Any) -> bool:
@@ -94,6 +96,25 @@ class Lines:
         base: Any = self.engine.dialect.loaded_dbapi.Error
         made: Any = DBAPIError.instance(None, None, error, base, hide_parameters=True, connection_invalidated=lost)
         return made if isinstance(made, DBAPIError) else DBAPIError(None, None, error, connection_invalidated=lost)
+
+
+def step_aside(connection: Any) -> None:
+    """Let a connection of psycopg wait as waiting.py says, where a request runs in the loop's thread."""
+    blocks = connection.wait
+
+    def wait(steps: Any, *args: Any, **options: Any) -> Any:
+        here = waiting.light()
+        if here is None or options.get("timeout") is not None:
+            return blocks(steps, *args, **options)
+        descriptor = connection.pgconn.socket
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(waiting.until_ready(here, descriptor, wanted))
+        except StopIteration as end:
+            return end.value
+
+    connection.wait = wait
 
 
 def _close(line: Any) -> None:

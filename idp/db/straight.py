@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from idp import waiting
 from idp.record import Record
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Straight:
         except (_Unusual, UnicodeEncodeError):
             self._by_psycopg(sql, values)
             return
-        result = self._good(self._line.pgconn.exec_prepared(known.name, sent))
+        result = self._good(self._ran(known.name, sent))
         if result.status == _TUPLES_OK:
             known.reader.set_pgresult(result)
             self._rows = known.reader.load_rows(0, result.ntuples, tuple)
@@ -74,8 +75,27 @@ class Straight:
 
         numbered, order = _numbered(sql)
         name = f"idp{len(self._known)}".encode()
-        self._good(self._line.pgconn.prepare(name, numbered.encode()))
+        self._good(self._told(name, numbered.encode()))
         return self._known.setdefault(sql, _Known(name, order, adapt.Transformer(self._line)))
+
+    def _ran(self, name: bytes, sent: list[Any]) -> Any:
+        to = self._line.pgconn
+        if waiting.light() is None:
+            return to.exec_prepared(name, sent)
+        to.send_query_prepared(name, sent)
+        return self._waited()
+
+    def _told(self, name: bytes, sql: bytes) -> Any:
+        to = self._line.pgconn
+        if waiting.light() is None:
+            return to.prepare(name, sql)
+        to.send_prepare(name, sql)
+        return self._waited()
+
+    def _waited(self) -> Any:
+        from psycopg import generators
+
+        return self._line.wait(generators.execute(self._line.pgconn))[-1]
 
     def _by_psycopg(self, sql: str, values: Mapping[str, Any]) -> None:
         with self._line.cursor() as cursor:

@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp import crypto, signatures
+from idp import crypto, signatures, waiting
 from idp.crypto import base64url
 from idp.db import db
 from idp.keys.algorithms import ALGORITHMS, Signer, import_private
@@ -93,6 +93,10 @@ def present(*, no_older_than_s: float = LOOK_EVERY_S) -> Ring:
     holder = cast(_Holder, current_app.extensions["idp.keys"])
     if holder.ring is not None and time.monotonic() - holder.looked_at < no_older_than_s:
         return holder.ring
+    return waiting.away(_looked_at, holder)  # under a lock, so not aside
+
+
+def _looked_at(holder: _Holder) -> Ring:
     if not holder.lock.acquire(blocking=holder.ring is None) and holder.ring is not None:
         return holder.ring
     try:

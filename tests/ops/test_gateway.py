@@ -17,7 +17,7 @@ import httptools
 import httpx
 import pytest
 
-from idp import gateway, http1
+from idp import environ, gateway, http1
 from tests.ops.test_server import until
 from tests.serving import Server, free_port, was_read, write_config
 
@@ -117,12 +117,12 @@ def wrong_login(url: str) -> httpx.Response:
 GIVEN = {"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "7"}
 
 
-def environ(*headers: tuple[bytes, bytes], url: bytes = b"/") -> dict[str, Any]:
-    return http1.environ_of(b"GET", url, list(headers), GIVEN)
+def seen_of(*headers: tuple[bytes, bytes], url: bytes = b"/") -> dict[str, Any]:
+    return environ.environ_of(b"GET", url, list(headers), GIVEN)
 
 
 def test_addresses_paths_and_cookies_arrive_as_wsgi_wants_them() -> None:
-    seen = environ(
+    seen = seen_of(
         (b"Cookie", b"a=1"), (b"cookie", b"b=2"), (b"content-length", b"3"), url="/Zoë%20%2F?a=%20#x".encode()
     )
     assert (seen["REMOTE_ADDR"], seen["REMOTE_PORT"]) == ("2001:db8::1", "7")
@@ -131,16 +131,16 @@ def test_addresses_paths_and_cookies_arrive_as_wsgi_wants_them() -> None:
 
 
 def test_attack_70_two_hosts_are_no_host_of_ours_and_a_whole_url_counts() -> None:
-    assert environ((b"host", b"localhost"), (b"host", b"evil.example.com"))["HTTP_HOST"] != "localhost"
-    whole = environ((b"host", b"localhost"), url=b"http://evil.example.com:81/a?b")
+    assert seen_of((b"host", b"localhost"), (b"host", b"evil.example.com"))["HTTP_HOST"] != "localhost"
+    whole = seen_of((b"host", b"localhost"), url=b"http://evil.example.com:81/a?b")
     assert (whole["HTTP_HOST"], whole["PATH_INFO"], whole["QUERY_STRING"]) == ("evil.example.com:81", "/a", "b")
     for neither in (b"*", b"evil.example.com:443", b"?a", b""):
         with pytest.raises((ValueError, httptools.HttpParserError)):
-            environ(url=neither)
+            seen_of(url=neither)
 
 
 def test_a_name_with_an_underscore_does_not_pass_for_what_a_proxy_sets() -> None:
-    assert "HTTP_X_FORWARDED_FOR" not in environ((b"x_forwarded_for", b"192.0.2.1"))
+    assert "HTTP_X_FORWARDED_FOR" not in seen_of((b"x_forwarded_for", b"192.0.2.1"))
 
 
 # --- bodies and methods that only raw sockets send ----------------------------------------------------------------------

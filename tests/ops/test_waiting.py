@@ -1,0 +1,139 @@
+"""Requests of programs in their loop's thread: with PostgreSQL and a plain Redis, one worker, many at once; what they wait for may go away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import create_engine, text
+
+from idp import embedded
+from tests.clean_postgres import CleanPostgres
+from tests.ops.test_server import until
+from tests.serving import Server, free_port, write_config
+
+pytestmark = pytest.mark.xdist_group("server")
+GENEROUS = {
+    "account_free_attempts": 10**6, "address_per_minute": 10**6, "network_per_minute": 10**6, "global_per_minute": 10**6,
+}  # fmt: skip
+API = "https://claims.example.org"
+
+
+RESOURCES = f"""
+[[resources]]
+identifier = "{API}"
+name = "Claims"
+scopes = {{ "claims.read" = "See claims" }}
+token_format = "opaque"
+"""
+
+
+class Installation:
+    """One worker, a Redis of its own, and an application that asks it."""
+
+    def __init__(self, server: Server, folder: Path, redis_pid: int, database_url: str) -> None:
+        self.server, self.redis_pid, self.database_url = server, redis_pid, database_url
+        wanted = {
+            "client_name": "Nightly",
+            "grant_types": ["client_credentials"],
+            "scope": "claims.read",
+            "resources": [API],
+        }
+        (folder / "client.json").write_text(json.dumps(wanted))
+        made = server.idp("client", "create", "--from-json", str(folder / "client.json"), "--json")
+        assert made.exit_code == 0, made.output
+        told = json.loads(made.stdout)
+        self.credentials = told["client_id"], told["client_secret"]
+        server.start()
+
+    def ask(self, http: httpx.Client, path: str, **form: str) -> httpx.Response:
+        return http.post(path, data=form, auth=self.credentials)
+
+    def story(self, http: httpx.Client) -> list[int]:
+        """A token is issued, is alive, is revoked, is dead. What each was answered; a wrong answer is 0."""
+        token = self.ask(http, "/token", grant_type="client_credentials", resource=API)
+        said = [token.status_code]
+        if token.status_code == 200:
+            raw_token = token.json()["access_token"]
+            for path, alive in (("/introspect", True), ("/revoke", None), ("/introspect", False)):
+                answer = self.ask(http, path, token=raw_token)
+                is_right = answer.status_code != 200 or alive is None or answer.json()["active"] is alive
+                said.append(answer.status_code if is_right else 0)
+                if answer.status_code != 200:
+                    break
+        return said
+
+    def crowd(self, stories: int, *, at_once: int = 16) -> Counter[int]:
+        """Many at once; how often each status was answered."""
+
+        def one(_: int) -> list[int]:
+            with httpx.Client(base_url=self.server.url, trust_env=False, timeout=120, verify=False) as http:
+                return [status for _ in range(4) for status in self.story(http)]
+
+        with ThreadPoolExecutor(at_once) as people:
+            return Counter(status for told in people.map(one, range(stories // 4)) for status in told)
+
+
+@pytest.fixture
+def installed(clean_postgres: CleanPostgres, tmp_path: Path) -> Iterator[Installation]:
+    database_url = clean_postgres.take()
+    with embedded.start(tmp_path / "valkey", persist=False) as valkey:
+        file = write_config(
+            tmp_path, database_url=database_url, redis_url=valkey.url, port=free_port(), limits=GENEROUS,
+            server={"workers": 1}, redis={"timeout_s": 0.5},
+        )  # fmt: skip
+        file.write_text(file.read_text() + RESOURCES)
+        server = Server(file)
+        try:
+            yield Installation(server, tmp_path, valkey.pid, database_url)
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+            if server.process is not None:
+                server.stop()
+
+
+def test_many_at_once_hear_what_is_true(installed: Installation) -> None:
+    assert installed.crowd(160) == {200: 640}
+    trail = json.loads(installed.server.idp("audit", "verify", "--json").stdout)
+    assert trail["ok"] and trail["events"] >= 320, "each was issued, and revoked"
+
+
+def test_with_redis_stuck_tokens_hear_503_and_the_process_lives(installed: Installation) -> None:
+    assert installed.crowd(8) == {200: 32}
+    os.kill(installed.redis_pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as aside:
+        told = aside.submit(installed.crowd, 32)
+        began, asked = time.monotonic(), 0
+        while not told.done():
+            assert httpx.get(f"{installed.server.url}/healthz", timeout=20, trust_env=False).status_code == 200
+            asked += 1
+            time.sleep(0.1)
+        assert set(told.result()) == {503}
+        assert asked > (time.monotonic() - began) / 4, "alive all the time"
+    os.kill(installed.redis_pid, signal.SIGCONT)
+    until(lambda: installed.crowd(4) == {200: 16})
+
+
+def test_when_every_connection_to_the_database_is_cut_nothing_wrong_is_said(installed: Installation) -> None:
+    engine = create_engine(installed.database_url, isolation_level="AUTOCOMMIT")
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with ThreadPoolExecutor(1) as aside, engine.connect() as connection:
+        told = aside.submit(installed.crowd, 320)
+        while not told.done():
+            connection.execute(cut)
+            time.sleep(0.05)
+        heard = told.result()
+    engine.dispose()
+    assert set(heard) <= {200, 503} and heard[200] > 100, heard
+    until(lambda: installed.crowd(8) == {200: 32})
+    assert json.loads(installed.server.idp("audit", "verify", "--json").stdout)["ok"]
