@@ -15,6 +15,7 @@ from idp.authn.identify import SILENT_SCOPE, identify
 from idp.db import db
 from tests import cost
 from tests.authn.signing_in import (
+    CODE,
     NEW_PASSWORD,
     PASSWORD,
     Browser,
@@ -93,7 +94,7 @@ def test_first_sign_in_enrols_an_app_and_hands_out_codes(app: Flask, audit_trail
     assert here.post(code="000000").answer.status_code == 401
     here.post(code=code_of(secret))
     assert here.place == "/enrol/recovery-codes"
-    codes = re.findall(r"[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{3}", here.answer.text)
+    codes = CODE.findall(here.answer.text)
     assert len(codes) == 10 and here.post().answer.status_code == 400, "the box has to be ticked"
     here.post(saved="yes")
     assert here.place == "/t/goal" and session_of(user.sub).acr == TWO_FACTORS
