@@ -312,9 +312,7 @@ class Range:
 def shooting_range(app, client, alice, bob, make_rp, sign_in_as, mailbox, monkeypatch, caplog):
     """No limit is in the way: 429 would hide what is behind it."""
     counted = limits.spend
-    monkeypatch.setattr(
-        limits, "spend", lambda name, key, *, count, window_s: counted(name, key, count=PLENTY, window_s=window_s)
-    )
+    monkeypatch.setattr(limits, "spend", lambda name, key, **options: counted(name, key, **options | {"count": PLENTY}))
     caplog.set_level(logging.CRITICAL)
     made = Range(app, client, alice, bob, make_rp, sign_in_as)
     made.mailbox = mailbox
