@@ -11,6 +11,8 @@ import httptools
 
 Environ = dict[str, Any]
 
+_USUAL = 64  # longer names of headers are not remembered
+
 
 def environ_of(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], given: Environ) -> Environ:
     """Return a request as PEP 3333 has it. Raises HttpParserError for a target that is none, ValueError for one of another form."""
@@ -42,8 +44,12 @@ def _target(url: bytes) -> tuple[str, str, str | None]:
     return path.decode("latin-1"), query.decode("latin-1"), host
 
 
-@lru_cache(maxsize=1024)
 def _key_of(header: bytes) -> str:
+    return _known_key_of(header) if len(header) <= _USUAL else _known_key_of.__wrapped__(header)
+
+
+@lru_cache(maxsize=1024)
+def _known_key_of(header: bytes) -> str:
     """Return the name that WSGI has for a header. Names with an underscore are left out, by "": in WSGI they could pass for the name
     with a hyphen that a proxy sets."""
     key = "" if b"_" in header else header.decode("latin-1").upper().replace("-", "_")

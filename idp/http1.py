@@ -30,6 +30,9 @@ SENT_WITHIN_S = 30.0  # a client that reads nothing of an answer
 LINGER_S = 2.0  # after an answer to a body that we did not read, else the client loses the answer with the connection
 HEAD_BYTES = 64 * 1024
 MOST_CONNECTIONS = 4096
+READ_AHEAD = 8  # requests of one connection that may wait for the one before them; until then nothing more is read
+MOST_AHEAD = 64  # nobody sends more in one packet but to hurt
+LINGER_BYTES = 1024 * 1024
 
 Headers = list[tuple[str, str]]
 
@@ -96,10 +99,11 @@ class Listener:
             self._clock.cancel()
 
     def has_room(self) -> bool:
-        """Say whether one more may come; those that wait for nothing make room, the one that waits longest first."""
+        """Say whether one more may come; those that wait for nothing make room: who was answered before who has just come, then
+        the one that waits longest."""
         if len(self.connections) < self.most:
             return True
-        idle = min((one for one in self.connections if one.is_idle), key=lambda one: one.due_at, default=None)
+        idle = min((one for one in self.connections if one.is_idle), key=lambda one: one.rests_since, default=None)
         if idle is not None:
             idle.abort()
         return idle is not None
@@ -133,12 +137,16 @@ class Connection(asyncio.Protocol):
         self._is_stuck = False  # the client does not read what we send
         self._closes = False  # after the answers that are due
         self._is_over = False  # nothing is written any more
+        self._is_paused = False  # we read nothing
+        self._begun = 0  # requests
+        self._left_unread = 0  # bytes after the end
         self.due_at = 0.0  # monotonic; 0 means that nobody waits for the client
+        self.rests_since = (True, time.monotonic())  # whether nothing was asked yet, and since when nothing is due
 
     @property
     def is_idle(self) -> bool:
         """Whether it could be closed and nobody would lose anything."""
-        return self._busy is None and not self._is_reading and not self._ready
+        return self._busy is None and not (self._is_reading or self._ready or self._is_stuck)
 
     # --- what the event loop tells ----------------------------------------------------------------------------
 
@@ -171,10 +179,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came. After a refusal nothing is read any more: nobody knows where the next request would begin."""
         if self._closes:
+            self._left_unread += len(data)
+            if self._left_unread > LINGER_BYTES:
+                self.abort()
             return
-        if not self._is_reading and self._busy is None:
-            self._due_in(HEADERS_WITHIN_S)
-        was_in_head = self._is_reading and not self._has_head
+        was_in_head, begun = self._is_reading and not self._has_head, self._begun
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # we speak nothing else: the request is answered as it is
@@ -184,7 +193,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refused = self._refused or (400, _UNREAD)
         if self._is_reading and not self._has_head:
-            self._head_size += len(data) if was_in_head else 1
+            self._head_size += len(data) if was_in_head and begun == self._begun else 1
             if self._head_size > HEAD_BYTES:
                 self._refused = self._refused or (431, _TOO_LARGE)
         if self._refused is not None:
@@ -195,6 +204,7 @@ class Connection(asyncio.Protocol):
         """The client does not read."""
         self._is_stuck = True
         self._due_in(SENT_WITHIN_S)
+        self._read_or_wait()
 
     def resume_writing(self) -> None:
         """It does again."""
@@ -205,7 +215,10 @@ class Connection(asyncio.Protocol):
     # --- what the parser tells ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins. Bytes that begin none, such as empty lines, put nothing off."""
+        self._begun += 1
+        if self._busy is None and not self._is_stuck:
+            self._due_in(HEADERS_WITHIN_S)
         self._is_reading, self._has_head, self._head_size = True, False, 0
         self._url, self._headers, self._body = b"", [], []
 
@@ -220,12 +233,18 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Decide whether the body is wanted."""
         self._has_head = True
-        if sum(len(name) + len(value) for name, value in self._headers) > HEAD_BYTES:
+        if len(self._url) + sum(len(name) + len(value) for name, value in self._headers) > HEAD_BYTES:
             self._refused = (431, _TOO_LARGE)
+        elif self._parser.get_http_version() not in ("1.0", "1.1"):
+            self._refused = (505, "Speak HTTP 1.1 here.\n")
+        elif len(self._ready) >= MOST_AHEAD:
+            self._refused = (429, "Wait for some answers before you ask for more.\n")
+        if self._refused is not None:
+            return
         named = {name.lower() for name, _ in self._headers}
         if b"transfer-encoding" in named:  # its end looks like a cut to too many programs on the way (attack 145)
             self._refused = (411, "Send a Content-Length; a body in chunks is not taken here.\n")
-        elif b"content-length" in named and self._refused is None:
+        elif b"content-length" in named:
             self._await_body(asked=b"expect" in named)
 
     def _await_body(self, *, asked: bool) -> None:
@@ -263,7 +282,10 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Give the next request to the gateway, or close, or wait."""
-        if self._busy is not None or self._is_stuck or self._is_over or self._transport is None:
+        if self._transport is None:
+            return
+        self._read_or_wait()
+        if self._busy is not None or self._is_stuck or self._is_over:
             return
         if self._ready:
             self._busy, self.due_at = self._ready.popleft(), 0.0
@@ -273,6 +295,13 @@ class Connection(asyncio.Protocol):
             self._end()
         elif self._closes or (self._listener.is_draining and not self._is_reading):
             self._end()
+
+    def _read_or_wait(self) -> None:
+        """Read on only while somebody may be waiting for it: else one client would fill the memory with its questions."""
+        waits = not self._is_over and (self._is_stuck or self._closes or len(self._ready) >= READ_AHEAD)
+        if waits != self._is_paused and not self._transport.is_closing():
+            self._is_paused = waits
+            (self._transport.pause_reading if waits else self._transport.resume_reading)()
 
     def _told(self, answer: Answer) -> None:
         """Take the answer, in the loop's thread."""
@@ -309,6 +338,7 @@ class Connection(asyncio.Protocol):
     def _rest(self) -> None:
         """Nothing is due but the next request, or the rest of one."""
         if self._busy is None and not self._is_stuck:
+            self.rests_since = (False, time.monotonic())
             self._due_in(HEADERS_WITHIN_S if self._is_reading else IDLE_S)
 
     def _due_in(self, seconds: float) -> None:
@@ -325,6 +355,7 @@ class Connection(asyncio.Protocol):
         if self._is_reading and self._transport.can_write_eof():
             self._transport.write_eof()
             self._is_reading = False
+            self._read_or_wait()
             self._due_in(LINGER_S)
         else:
             self._transport.close()

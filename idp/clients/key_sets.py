@@ -17,7 +17,7 @@ from typing import Any
 
 from flask import current_app
 
-from idp import clock, jws, outbound
+from idp import clock, jws, outbound, waiting
 from idp.clients import key_metadata
 from idp.clients.client import Client
 
@@ -82,7 +82,7 @@ def find_at(url: str, *, suits: Callable[[Keys], bool]) -> Keys:
     """Return the keys that somebody publishes at this address. Raises NoKeys."""
     kept = _kept(url)
     if kept.wants_fetch(unknown_key=not suits(kept.keys)):
-        _fetch_alone(kept, url, suits)
+        waiting.away(_fetch_alone, kept, url, suits)  # under a lock, so not aside
     if not kept.keys:
         raise NoKeys(f"the keys at jwks_uri cannot be had: {kept.problem}")
     return kept.keys

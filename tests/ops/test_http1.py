@@ -158,12 +158,14 @@ def test_head_and_204_have_no_body(served: Served) -> None:
         (get("/", "X\x00: a"), b"400"),
         (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b"400"),
         (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
+        (b"GET /\r\n\r\n", b"505"),
+        (get("/" + "a" * http1.HEAD_BYTES * 2), b"431"),
         (b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (get("/", "X: " + "a" * http1.HEAD_BYTES * 2), b"431"),
         (b"\x16\x03\x01\x02\x00\x01", b"405"),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_attack_145_what_two_servers_could_read_in_two_ways_is_refused_and_ends_the_connection(
     served: Served, raw: bytes, status: bytes
@@ -277,6 +279,67 @@ def test_when_all_places_are_taken_an_idle_one_is_given_away_but_none_that_is_se
                     raise ConnectionError
     finally:
         served.end()
+
+
+def test_who_has_just_come_is_not_sent_away_before_who_was_answered_and_stays() -> None:
+    served = Served(most=2)
+    try:
+        with served.open() as old, served.open() as newcomer:
+            old.sendall(get("/old"))
+            assert b"GET /old" in old.recv(4096)
+            until(lambda: len(served.listener.connections) == 2)
+            assert b"GET /third" in served.say(get("/third", LAST))
+            newcomer.sendall(get("/newcomer", LAST))
+            assert b"GET /newcomer" in rest_of(newcomer)
+            assert old.recv(1) == b"" or pytest.fail("the old one stays")
+    except ConnectionError:  # how the old one is told
+        pass
+    finally:
+        served.end()
+
+
+def test_questions_that_are_sent_before_their_turn_stay_in_the_network(served: Served) -> None:
+    with served.open() as connection:
+        connection.sendall(get("/later"))
+        until(lambda: served.later)
+        [one] = served.listener.connections
+        connection.sendall(get("/x") * 20)
+        until(lambda: one._is_paused)
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            while True:
+                connection.sendall(get("/y") * 5000)
+        assert len(one._ready) <= http1.MOST_AHEAD and one._begun < 100
+        served.tell_later()
+        connection.settimeout(30)
+        until(lambda: one._begun > 100)  # and now it reads on
+
+
+def test_a_thousand_questions_in_one_packet_are_too_many(served: Served) -> None:
+    with served.open() as connection:
+        connection.sendall(get("/later") + get("/x") * 1000)
+        until(lambda: served.later)
+        [one] = served.listener.connections
+        until(lambda: one._refused is not None)
+        assert len(one._ready) <= http1.MOST_AHEAD
+
+
+def test_bytes_that_ask_nothing_put_no_deadline_off(served: Served) -> None:
+    with served.open() as connection:
+        connection.sendall(get("/x"))
+        assert b"GET /x" in connection.recv(4096)
+        [one] = served.listener.connections
+        due = served.do(lambda: one.due_at)
+        connection.sendall(b"\r\n\r\n")
+        time.sleep(0.2)
+        assert one.due_at == due
+
+
+def test_what_comes_after_a_refusal_is_not_read_for_ever(served: Served) -> None:
+    with served.open() as connection, pytest.raises(ConnectionError):
+        connection.sendall(b"nonsense\r\n\r\n")
+        for _ in range(10_000):
+            connection.sendall(b"x" * 65536)
 
 
 def test_a_drain_lets_what_has_begun_be_answered(served: Served) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -137,3 +139,50 @@ def test_when_every_connection_to_the_database_is_cut_nothing_wrong_is_said(inst
     assert set(heard) <= {200, 503} and heard[200] > 100, heard
     until(lambda: installed.crowd(8) == {200: 32})
     assert json.loads(installed.server.idp("audit", "verify", "--json").stdout)["ok"]
+
+
+def test_attack_63_a_slow_address_of_keys_does_not_stop_the_loop(installed: Installation, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        keys_at = f"http://127.0.0.1:{silent.getsockname()[1]}/keys"
+        wanted = {
+            "client_name": "Slow", "grant_types": ["client_credentials"], "scope": "claims.read", "resources": [API],
+            "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys_at,
+        }  # fmt: skip
+        (tmp_path / "slow.json").write_text(json.dumps(wanted))
+        made = installed.server.idp("client", "create", "--from-json", str(tmp_path / "slow.json"), "--json")
+        assert made.exit_code == 0, made.output
+        form = {
+            "grant_type": "client_credentials", "client_id": json.loads(made.stdout)["client_id"],
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": unsigned(json.loads(made.stdout)["client_id"], installed.server.url),
+        }  # fmt: skip
+        with ThreadPoolExecutor(24) as crowd:
+            asked = [
+                crowd.submit(httpx.post, f"{installed.server.url}/token", data=form, timeout=120, trust_env=False)
+                for _ in range(24)
+            ]
+            taken = []
+            while not all(one.done() for one in asked):
+                began = time.monotonic()
+                assert httpx.get(f"{installed.server.url}/healthz", timeout=60, trust_env=False).status_code == 200
+                taken.append(time.monotonic() - began)
+        silent.settimeout(1)
+        silent.accept()[0].close()  # it was asked
+    assert {one.result().status_code for one in asked} <= {401, 429}
+    stuck_s = sum(one for one in taken if one > 0.9)
+    assert stuck_s < sum(taken) / 2, "a lock that is waited for in the loop's thread holds it for a second"
+
+
+def unsigned(client_id: str, issuer: str) -> str:
+    """A client assertion (RFC 7523) whose signature is nonsense."""
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": issuer,
+        "jti": "1",
+        "exp": int(time.time()) + 60,
+        "iat": int(time.time()),
+    }
+    parts = [{"alg": "ES256", "kid": "k"}, claims]
+    head, body = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    return f"{head}.{body}.{'A' * 86}"
