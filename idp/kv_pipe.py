@@ -14,7 +14,6 @@ from typing import Any
 import hiredis
 import redis
 
-from idp import waiting
 from idp.waiting import Light
 
 _PLAIN = (redis.Connection, redis.UnixDomainSocketConnection)
@@ -155,4 +154,4 @@ class Pipes:
         return pipe
 
 
-__all__ = ["Pipe", "Pipes", "fits", "waiting"]
+__all__ = ["Pipe", "Pipes", "fits"]
