@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ _PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-s
 _NOT_DURABLE = [("content-type", "application/json"), ("cache-control", "no-store"), ("retry-after", "10")]
 _AWAY = b'{"error":"temporarily_unavailable","error_description":"Nothing was done; please try again in a moment."}'
 
+BODY = "idp.body"  # in the environ: the whole body, beside the stream that WSGI wants
 HELD = "idp.held"  # in the environ: futures of what must be done before the answer leaves (web.hold_answer)
 
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -105,14 +107,17 @@ class Gateway:
         if (known := self._documents.find(environ)) is not None:
             tell(known)
             return
-        loop = asyncio.get_running_loop()
+        loop, here = asyncio.get_running_loop(), threading.get_ident()
 
         def settle(answer: Answer) -> None:
             self._documents.keep(environ, answer)
             tell(answer)
 
         def settle_soon(answer: Answer) -> None:
-            loop.call_soon_threadsafe(settle, answer)
+            if threading.get_ident() == here:  # the audit's commit ended in the loop's own greenlet
+                settle(answer)
+            else:
+                loop.call_soon_threadsafe(settle, answer)
 
         path = environ["PATH_INFO"]
         held: list[Future[None]] = []
@@ -136,7 +141,7 @@ class Gateway:
         return self._for_probes if path == _ALIVE else self._for_people
 
     def _called(self, environ: Environ, body: bytes) -> Answer:
-        environ["wsgi.input"] = BytesIO(body)
+        environ["wsgi.input"], environ[BODY] = BytesIO(body), body
         started = _Started()
         try:
             pieces = self.app(environ, started.start)

@@ -15,7 +15,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
-from flask import Flask, current_app
+from flask import Flask
 from redis.backoff import ExponentialBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import (
@@ -31,7 +31,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from idp import kv_pipe, waiting
+from idp import kv_pipe, present, waiting
 from idp.config import Settings, settings
 
 # Away, or there and unable: full, read-only, loading, not persisting, or not letting us in. Nothing was done in any of them.
@@ -53,7 +53,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 def client() -> redis.Redis:
     """Return the process's client; answers are text, not bytes."""
-    return cast(redis.Redis, current_app.extensions["idp.kv"])
+    return cast(redis.Redis, present.extension("idp.kv"))
 
 
 def call(*command: str | bytes | int | float) -> Any:

@@ -8,11 +8,10 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import BigInteger, Index, Integer, String, Table, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp import clock, crypto, metrics, web
+from idp import clock, crypto, metrics, present, web
 from idp.audit.events import Event
 from idp.audit.text import clean, details_json, spaced
 from idp.audit.together import Committer
@@ -104,11 +103,11 @@ def record_apart(
 
 
 def _committer() -> Committer:
-    kept: Committer | None = current_app.extensions.get("idp.audit.committer")
+    kept: Committer | None = present.app().extensions.get("idp.audit.committer")
     if kept is None:
         lines = lines_of(db.engine)
         kept = Committer(lambda rows: prepared.write(lines, [(_TABLE, row) for row in rows]))
-        kept = current_app.extensions.setdefault("idp.audit.committer", kept)
+        kept = present.app().extensions.setdefault("idp.audit.committer", kept)
     return kept
 
 

@@ -17,18 +17,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import Select, String, bindparam, event, func, insert, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp import audit, clock, crypto, kv
+from idp import audit, clock, crypto, kv, present
 from idp.clients import metadata as rules
 from idp.clients import profiles, registration_tokens, sectors
 from idp.clients.client import Client, from_row, secret_aad
 from idp.config import settings
-from idp.db import Json, Prepared, UtcDateTime, ask, db
+from idp.db import Json, Prepared, UtcDateTime, ask, db, is_begun
 from idp.errors import BadInput, Conflict, NotFound
 from idp.record import Record
 
@@ -86,7 +85,7 @@ def find(client_id: str) -> Client | None:
 
 def _changed_here() -> bool:
     """Say whether the running transaction changed a client. Asks for no database session where there is none."""
-    return db.session.registry.has() and bool(db.session.info.get(_CHANGED))
+    return is_begun() and bool(db.session.info.get(_CHANGED))
 
 
 def get(client_id: str) -> Client:
@@ -327,7 +326,8 @@ class _Cache:
 
 
 def _cache() -> _Cache:
-    cache: _Cache = current_app.extensions.setdefault("idp.clients", _Cache())
+    known = present.app().extensions
+    cache: _Cache = known.get("idp.clients") or known.setdefault("idp.clients", _Cache())
     return cache
 
 

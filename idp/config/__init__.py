@@ -8,10 +8,7 @@ writing.py   config.example.toml, and the view with secrets masked
 
 from __future__ import annotations
 
-from typing import Any
-
-from flask.globals import app_ctx
-
+from idp import present
 from idp.config.checks import SIGNING_ALGS, key_bytes
 from idp.config.protocol import Resource, TrustedIssuer
 from idp.config.reading import load
@@ -25,10 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-_PRESENT: Any = app_ctx  # the proxy; what it stands for is asked for once a call
-
-
 def settings() -> Settings:
     """Return the settings of the current application. Raises RuntimeError where there is none."""
-    found: Settings = _PRESENT._get_current_object().app.extensions["idp.settings"]  # asked a dozen times a request
+    found: Settings = present.extension("idp.settings")
     return found

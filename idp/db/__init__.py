@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
-from idp import paths, waiting
+from idp import paths, present, waiting
 from idp.config import Settings
 from idp.db.lines import step_aside
 from idp.db.prepared import Prepared as Prepared
 from idp.db.prepared import Row, write, write_if
-from idp.db.session import Session, lines_of, staged, take_staged
+from idp.db.session import Session, has_staged, lines_of, staged, take_staged
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -44,7 +44,7 @@ class Model(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
 
 
-db = SQLAlchemy(model_class=Model, session_options={"class_": Session})
+db = SQLAlchemy(model_class=Model, session_options={"class_": Session, "scopefunc": present.number})
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -161,7 +161,7 @@ def stage(table: FromClause, row: Row) -> None:
 def ask(statement: Prepared, values: Row) -> list[dict[str, Any]]:
     """Run a prepared SELECT; rows are dicts by the columns' names. One trip where no transaction is open, else a part of it."""
     session = _begun()
-    if staged():
+    if has_staged():
         session = cast(Session, db.session())
         session.settle()
     if session is not None and session.in_transaction():
@@ -193,9 +193,13 @@ def commit_if(guard: Update, values: Row) -> bool:
     return True
 
 
+def is_begun() -> bool:
+    """Say whether anybody has asked for a session in this unit of work."""
+    return db.session.registry.has()
+
+
 def _begun() -> Session | None:
-    """Return the session of this unit of work, if anybody has asked for one."""
-    return cast(Session, db.session()) if db.session.registry.has() else None
+    return cast(Session, db.session()) if is_begun() else None
 
 
 @contextmanager

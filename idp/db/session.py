@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from flask import g
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Table, event, insert
 
+from idp import present
 from idp.db.lines import Lines
 from idp.db.prepared import Row, write
 
@@ -57,16 +57,22 @@ class Session(FlaskSession):
 
 def staged() -> Staged:
     """Return the rows that are held back, to add to."""
-    found: Staged | None = g.get(_STAGED)
+    kept = present.kept()
+    found: Staged | None = kept.get(_STAGED)
     if found is None:
         found = []
-        setattr(g, _STAGED, found)
+        setattr(kept, _STAGED, found)
     return found
+
+
+def has_staged() -> bool:
+    """Say whether rows are held back."""
+    return bool(present.kept().get(_STAGED))
 
 
 def take_staged() -> Staged:
     """Return the rows that were held back, and hold back none."""
-    return cast(Staged, g.pop(_STAGED, []))
+    return cast(Staged, present.kept().pop(_STAGED, []))
 
 
 def lines_of(engine: Any) -> Lines:
@@ -77,5 +83,5 @@ def lines_of(engine: Any) -> Lines:
 
 @event.listens_for(Session, "do_orm_execute")
 def _see_what_is_staged(state: Any) -> None:
-    if g.get(_STAGED):
+    if has_staged():
         state.session.settle()

@@ -6,27 +6,28 @@ Authlib merges query and body and lets the query win; we read one of the two and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from werkzeug.datastructures import MultiDict
 
 from idp import web
 from idp.oauth.errors import quotable
 from idp.record import Record
+from idp.web import FORM
 
 REPEATABLE = ("resource", "audience")  # RFC 8707 section 2, RFC 8693 section 2.1
-FORM = "application/x-www-form-urlencoded"
 
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of a pair
 
 
 class Params(Record):
-    """What a request said: `one` maps a name to its only value, `resources` are the values of `resource`."""
+    """What a request said: `one` maps a name to its only value, `resources` and `audiences` are the values of what may come
+    several times, each once."""
 
     one: Mapping[str, str]
     resources: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
     pushed: bool = False  # they came through /par (RFC 9126)
     signed: bool = False  # they came in a request object of the client's (RFC 9101)
     once: str = ""  # the name that is used up when the request is answered (once.py)
@@ -70,14 +71,19 @@ def _check_encoding(raw: bytes) -> None:
         raise InvalidRequestError("The parameters are not UTF-8 text.") from None
 
 
-def read(source: MultiDict[str, str]) -> Params:
+def read(source: Iterable[tuple[str, str]]) -> Params:
     """Check that nothing came twice and that everything is text. Raises InvalidRequestError."""
     one: dict[str, str] = {}
-    for name, values in source.lists():
-        if len(values) > 1 and name not in REPEATABLE:
+    several: dict[str, list[str]] = {name: [] for name in REPEATABLE}
+    for name, value in source:
+        if name in one:
             raise InvalidRequestError(f"The parameter {quotable(name)} was sent more than once.")
-        if any(_NOT_TEXT.search(value) for value in (name, *values)):
+        if _NOT_TEXT.search(name) or _NOT_TEXT.search(value):
             raise InvalidRequestError(f"The parameter {quotable(name)} holds control characters.")
-        if values[0] and name not in REPEATABLE:
-            one[name] = values[0]
-    return Params(one, tuple(dict.fromkeys(value for value in source.getlist("resource") if value)))
+        if name in several:
+            several[name].append(value)
+        else:
+            one[name] = value
+    given = {name: value for name, value in one.items() if value}
+    resources, audiences = (tuple(dict.fromkeys(filter(None, values))) for values in several.values())
+    return Params(given, resources, audiences)

@@ -11,9 +11,7 @@ from __future__ import annotations
 import threading
 import time
 
-from flask import current_app
-
-from idp import limits, web
+from idp import limits, present, web
 from idp.clients import Client
 from idp.limits import Verdict
 from idp.oauth.errors import TooManyFailures
@@ -84,5 +82,6 @@ class _Known:
 
 
 def _known() -> _Known:
-    kept: _Known = current_app.extensions.setdefault("idp.patience", _Known())
+    there = present.app().extensions
+    kept: _Known = there.get("idp.patience") or there.setdefault("idp.patience", _Known())
     return kept

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import g
-
-from idp import audit, clients, crypto, kv, limits, web
+from idp import audit, clients, crypto, kv, limits, present, web
 from idp.config import settings
 from idp.limits import Verdict
 
@@ -28,7 +26,7 @@ def record(event: audit.Event, **facts: Any) -> Verdict:
         verdict = Verdict(True)
     if verdict.allowed:
         audit.record(event, **facts)
-    return Verdict(True) if g.get("proven_client") else verdict
+    return Verdict(True) if present.kept().get("proven_client") else verdict
 
 
 def written() -> int:
@@ -38,7 +36,7 @@ def written() -> int:
 
 def prove(client_id: str) -> None:
     """Note that this request comes from a client that proved who it is."""
-    g.proven_client = client_id
+    present.kept().proven_client = client_id
 
 
 def named(client_id: str | None) -> str | None:
@@ -50,4 +48,4 @@ def named(client_id: str | None) -> str | None:
 
 
 def _whose() -> str:
-    return g.get("proven_client") or limits.address_bucket(web.context().address or "")
+    return present.kept().get("proven_client") or limits.address_bucket(web.context().address or "")

@@ -14,8 +14,6 @@ import dataclasses
 import json
 from typing import Any
 
-from werkzeug.datastructures import MultiDict
-
 from idp import clock, jws
 from idp.clients import Client, key_sets, profiles
 from idp.config import settings
@@ -116,13 +114,13 @@ def _check_times(claims: dict[str, Any], *, endless: bool) -> None:
 
 def _parameters(claims: dict[str, Any]) -> Params:
     """Write the claims as the form would have been, so that the same checks read them."""
-    form: MultiDict[str, str] = MultiDict()
+    form: list[tuple[str, str]] = []
     for name, value in claims.items():
         if name in _OF_THE_JWT:
             continue
         many = name in parameters.REPEATABLE and isinstance(value, list)
         for one in value if many else [value]:
-            form.add(name, _text(name, one))
+            form.append((name, _text(name, one)))
     return parameters.read(form)
 
 

@@ -100,10 +100,10 @@ def _signed(client: Client, told: dict[str, Any], alg: str) -> str:
 def _bearer_token() -> str | None:
     """RFC 6750 section 2: header or body, one of them, never the query (F-18). Raises InvalidRequestError."""
     sent = web.call()
-    if sent.query_string and "access_token" in sent.query:
+    if sent.query_string and "access_token" in dict(sent.query):
         raise InvalidRequestError("An access token must not travel in the address (RFC 9700 section 4.3.2).")
     scheme, _, in_header = (sent.header("AUTHORIZATION") or "").partition(" ")
-    has_body = sent.method == "POST" and sent.mimetype == params.FORM
+    has_body = sent.method == "POST" and sent.mimetype == web.FORM
     in_body = params.of_form().get("access_token") if has_body else None
     if in_header and in_body:
         raise InvalidRequestError("The access token was sent in two ways at once.")

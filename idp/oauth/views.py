@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
-from idp import joining, web
+from idp import joining, present, web
 from idp.language import gettext, marked
 from idp.oauth import (
     authorization_details,
@@ -109,7 +109,7 @@ def consent_decision() -> Response:
 @protocol.post("/token")
 def token() -> Answer:
     """RFC 6749 section 3.2."""
-    server: Server = current_app.extensions["idp.oauth"]
+    server: Server = present.extension("idp.oauth")
     return server.answer_token_request()
 
 

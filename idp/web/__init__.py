@@ -24,7 +24,7 @@ from idp.web.answers import (
     see_other,
     wants_json,
 )
-from idp.web.call import Answer, Call, call
+from idp.web.call import FORM, Answer, Call, call
 from idp.web.edge import ALIASED, MAX_BODY, cors, hold_answer
 from idp.web.failures import error_answer, explain
 from idp.web.forms import (
@@ -54,6 +54,7 @@ from idp.web.who import (
 __all__ = [
     "ALIASED",
     "CSP_REPORTS",
+    "FORM",
     "MAX_BODY",
     "Answer",
     "Call",

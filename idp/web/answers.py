@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, g, make_response, redirect, render_template, request
 
-from idp import language
+from idp import language, present
 from idp.config import settings
 from idp.web.who import context
 
@@ -50,7 +50,7 @@ def see_other(location: str) -> Response:
 
 def answer_json() -> None:
     """Note that this request is for programs: whatever goes wrong with it is told in JSON, in English (RFC 6749 section 5.2)."""
-    g.answers_json = True
+    present.kept().answers_json = True
     language.speak(language.SOURCE)
 
 

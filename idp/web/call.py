@@ -5,15 +5,17 @@ Endpoints for programs speak in these two, so that the same code answers behind 
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
-from flask import g, request
-from werkzeug.datastructures import MultiDict
+from flask import request
 from werkzeug.http import parse_options_header
 
+from idp import present
+
 Environ = dict[str, Any]
+
+FORM = "application/x-www-form-urlencoded"
 
 
 class Answer(NamedTuple):
@@ -37,25 +39,27 @@ class Call:
         """Return a header by its name in capitals with underscores, such as AUTHORIZATION; None when it was not sent."""
         return cast("str | None", self.environ.get(f"HTTP_{name}"))
 
-    @cached_property
+    @property
     def mimetype(self) -> str:
         """The media type of the body, in small letters and without parameters."""
-        return parse_options_header(self.environ.get("CONTENT_TYPE"))[0].lower()
+        sent = self.environ.get("CONTENT_TYPE")
+        return FORM if sent == FORM else parse_options_header(sent)[0].lower()
 
-    @cached_property
-    def query(self) -> MultiDict[str, str]:
-        """The query string, taken apart; what is no UTF-8 comes back with a mark in its place."""
-        return MultiDict(parse_qsl(self.query_string, keep_blank_values=True))
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """Names and values of the query string, in their order; what is no UTF-8 comes back with a mark in its place."""
+        return parse_qsl(self.query_string, keep_blank_values=True)
 
-    @cached_property
-    def form(self) -> MultiDict[str, str]:
-        """A form body (application/x-www-form-urlencoded), taken apart. It must be UTF-8."""
-        return MultiDict(parse_qsl(self.body.decode(), keep_blank_values=True))
+    @property
+    def form(self) -> list[tuple[str, str]]:
+        """Names and values of a form body (application/x-www-form-urlencoded), in their order. It must be UTF-8."""
+        return parse_qsl(self.body.decode(), keep_blank_values=True)
 
 
 def call() -> Call:
     """Return the call that is being answered."""
-    known: Call | None = g.get("call")
+    kept = present.kept()
+    known: Call | None = kept.get("call")
     if known is None:
-        known = g.call = Call(request.environ, request.get_data())
+        known = kept.call = Call(request.environ, request.get_data())
     return known

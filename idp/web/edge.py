@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from idp import language
+from idp import language, present
 from idp.config import Settings, settings
 from idp.db import commit as commit_work
 from idp.gateway import HELD
@@ -42,7 +42,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 def hold_answer(work: Future[None]) -> None:
     """Let the answer of the running request leave only when this is done; if it fails the answer is 503 or 500 instead."""
-    g.setdefault("answer_held_for", []).append(work)
+    present.kept().setdefault("answer_held_for", []).append(work)
 
 
 def _prepare_templates(app: Flask) -> None:
@@ -56,8 +56,9 @@ def refusal_of_host(environ: Environ) -> Answer | None:
     """Everything we say about ourselves comes from the configuration; a request for another host is not for us (attack 70)."""
     if environ["PATH_INFO"] in _OPEN_TO_ANY_HOST:
         return None
-    if any(_is_for(environ, address) for address in _own_addresses(environ)):
-        return None
+    for address in _own_addresses(environ):
+        if _is_for(environ, address):
+            return None
     body = f"This server answers for {settings().server.issuer} only.\n"
     return Answer(body.encode(), 400, [("Content-Type", "text/plain; charset=utf-8")])
 
@@ -68,7 +69,7 @@ def _refuse_other_hosts() -> Answer | None:
 
 def _own_addresses(environ: Environ) -> list[str]:
     """The issuer; for programs also where the proxy asks for client certificates (RFC 8705 section 5). Pages live at the issuer only."""
-    at_alias = settings().mtls.url and environ["PATH_INFO"] in current_app.extensions.get(ALIASED, ())
+    at_alias = settings().mtls.url and environ["PATH_INFO"] in present.app().extensions.get(ALIASED, ())
     return [settings().server.issuer, *([settings().mtls.url] if at_alias else [])]
 
 
@@ -113,7 +114,7 @@ def commit(environ: Environ) -> None:
     """Commit what the view staged: an answer, good or bad, is a fact (house.md, rule 1). Then wait for what others commit for it,
     unless the server in front does (gateway.py), which has no thread to lose."""
     commit_work()
-    held = g.pop("answer_held_for", ())
+    held = present.kept().pop("answer_held_for", ())
     if HELD in environ:
         environ[HELD].extend(held)
     else:
@@ -139,7 +140,7 @@ def sealed(answer: Answer) -> Answer:
     """Put on a program's answer what every answer carries."""
     headers = [*answer.headers, ("X-Request-Id", context().request_id or "")]
     headers += _on_every_answer(secure=settings().secure_cookies)
-    if not any(name == "Cache-Control" for name, _ in answer.headers):
+    if "Cache-Control" not in dict(answer.headers):
         headers.append(("Cache-Control", "no-store"))
     if answer.status not in (204, 304):
         headers.append(("Content-Length", str(len(answer.body))))

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, g
-from werkzeug.exceptions import MethodNotAllowed
+from flask import Flask
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import get_input_stream
 
-from idp import logs, metrics
+from idp import logs, metrics, present
 from idp.config import Settings
+from idp.db import is_begun
+from idp.gateway import BODY
 from idp.record import Record
 from idp.web import answers, edge, failures, who
 from idp.web.call import Answer, Call, Environ
@@ -74,21 +76,25 @@ class Front:
         if endpoint is None:
             return self.otherwise(environ, start_response)
         began_at = time.perf_counter()
-        with self.app.app_context():
-            answer = self._finished(endpoint, environ)
-            start_response(_STATUS.get(answer.status, str(answer.status)), answer.headers)
-            path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-            metrics.count_answer(path, method, answer.status, began_at=began_at)
-            logs.write_access(
-                method, path, answer.status, route=path, began_at=began_at, address=environ.get("REMOTE_ADDR"),
-                size=len(answer.body), agent=environ.get("HTTP_USER_AGENT", ""),
-            )  # fmt: skip
+        with present.Answering(self.app):
+            try:
+                answer = self._finished(endpoint, environ)
+                start_response(_STATUS.get(answer.status, str(answer.status)), answer.headers)
+                path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+                metrics.count_answer(path, method, answer.status, began_at=began_at)
+                logs.write_access(
+                    method, path, answer.status, route=path, began_at=began_at, address=environ.get("REMOTE_ADDR"),
+                    size=len(answer.body), agent=environ.get("HTTP_USER_AGENT", ""),
+                )  # fmt: skip
+            finally:
+                if is_begun():
+                    self.app.do_teardown_appcontext()
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]
 
     def _finished(self, endpoint: Endpoint, environ: Environ) -> Answer:
         """Answer, commit, and put on what every answer carries. What goes wrong on the way is told as JSON."""
         answers.answer_json()
-        g.request_context = who.context_of(environ)
+        present.kept().request_context = who.context_of(environ)
         try:
             refused = edge.refusal_of_host(environ)
             answer = refused or self._answer(endpoint, environ)
@@ -105,10 +111,20 @@ class Front:
         handler = endpoint.handlers.get("GET" if method == "HEAD" and endpoint.is_document else method)
         if handler is None:
             raise MethodNotAllowed(valid_methods=endpoint.methods)
-        g.call = Call(environ, get_input_stream(environ, max_content_length=edge.MAX_BODY).read())
+        present.kept().call = Call(environ, _body_of(environ))
         return handler()
 
     def _for_scripts(self, endpoint: Endpoint, environ: Environ, answer: Answer) -> Answer:
         if not endpoint.open_to_scripts or "HTTP_ORIGIN" not in environ:
             return answer
         return answer._replace(headers=[*answer.headers, *edge.cors(environ["REQUEST_METHOD"])])
+
+
+def _body_of(environ: Environ) -> bytes:
+    """Read the body. Raises RequestEntityTooLarge. Our own gateway has it already, unless it is longer than anything that we take."""
+    whole: bytes | None = environ.get(BODY)
+    if whole is None or len(whole) != int(environ.get("CONTENT_LENGTH") or 0):
+        return get_input_stream(environ, max_content_length=edge.MAX_BODY).read()
+    if len(whole) > edge.MAX_BODY:
+        raise RequestEntityTooLarge
+    return whole

@@ -6,13 +6,11 @@ import re
 from typing import Any, cast
 
 from flask import Response, g, has_app_context, has_request_context, request
-from flask.globals import app_ctx
 
-from idp import crypto
+from idp import crypto, present
 from idp.config import settings
 from idp.record import Record
 
-_PRESENT: Any = app_ctx
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 
@@ -29,7 +27,7 @@ def context() -> RequestContext:
     """Return the present request's context."""
     if not has_app_context():
         return RequestContext()
-    kept = _PRESENT._get_current_object().g
+    kept = present.kept()
     found: RequestContext | None = kept.get("request_context")
     if found is None:
         if not has_request_context():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from idp import audit, clock, crypto
+from idp import audit, clock, crypto, waiting
 from idp.audit import Event
 from idp.audit.together import Committer, Row
 from idp.audit.trail import AuditEvent
@@ -95,6 +98,55 @@ def test_while_one_group_is_committed_the_next_one_gathers(app: Flask) -> None:
     assert all(done.done() and done.exception() is None for done in (first, *others))
     assert sizes == [1, 49], "one transaction for the first, one for all that came meanwhile"
     assert len(audit.search(limit=100).entries) == 50
+
+
+def test_requests_of_one_loop_are_written_together_by_a_greenlet_of_it(app: Flask) -> None:
+    sizes: list[int] = []
+    lines = lines_of(db.engine)
+
+    def write(rows: Sequence[Row]) -> None:
+        sizes.append(len(rows))
+        waiting.away(time.sleep, 0.02)  # as a database does: meanwhile the others go on
+        prepared.write(lines, [(AuditEvent.__table__, one) for one in rows])
+
+    committer = Committer(write)
+    told = in_one_loop(committer, 100)
+    assert sizes == [64, 36], "one transaction takes 64 at most"
+    assert told == [None] * 100
+    assert len(audit.search(limit=200).entries) == 100
+    assert in_one_loop(committer, 1) == [None], "another loop has a greenlet of its own"
+
+
+def test_what_cannot_be_written_in_a_loop_is_told_to_all_of_its_group_and_the_next_is_tried(app: Flask) -> None:
+    tries: list[int] = []
+
+    def write(rows: Sequence[Row]) -> None:
+        tries.append(len(rows))
+        waiting.away(time.sleep, 0.01)
+        if len(tries) == 1:
+            raise OSError("disk full")
+
+    committer = Committer(write)
+    told = in_one_loop(committer, 70)
+    assert [type(one) for one in told] == [OSError] * 64 + [type(None)] * 6
+    assert tries == [64, 6]
+
+
+def in_one_loop(committer: Committer, number: int) -> list[BaseException | None]:
+    """Let so many requests of one loop hand over a row each; what each was told."""
+
+    async def crowd() -> list[BaseException | None]:
+        lights, told = waiting.Lights(number), [asyncio.get_running_loop().create_future() for _ in range(number)]
+
+        def request(place: int) -> Callable[[], None]:
+            done = committer.add(row(place))
+            return lambda: done.add_done_callback(lambda ended: told[place].set_result(ended.exception()))
+
+        for place in range(number):
+            lights.run(partial(request, place))
+        return [await asyncio.wait_for(one, 60) for one in told]
+
+    return asyncio.run(crowd())
 
 
 def row(number: int) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, UnauthorizedClientError
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 
-from idp import audit, clock, users, web
+from idp import audit, clock, users
 from idp.clients import Client
 from idp.clients.exchange_metadata import DELEGATION
 from idp.oauth import (
@@ -120,7 +120,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
 
     def _target(self, client: Client) -> str:
         """Return the one resource that is meant (`resource` or `audience`); the only one of the policy if none is named."""
-        named = set(self.request.sent.resources) | {value for value in web.call().form.getlist("audience") if value}
+        named = set(self.request.sent.resources) | set(self.request.sent.audiences)
         allowed = {policy["resource"] for policy in client.token_exchange}
         if not named and len(allowed) == 1:
             return str(next(iter(allowed)))
