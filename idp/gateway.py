@@ -58,14 +58,14 @@ class _Documents:
     KEPT_S, MOST, LARGEST = 1.0, 32, 64 * 1024
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, bool], tuple[float, Answer]] = {}
+        self._known: dict[tuple[str, str, bool], Answer] = {}
 
     def find(self, environ: Environ) -> Answer | None:
         """Return what the application would answer, or None when it must be asked."""
         if not self._known or environ["REQUEST_METHOD"] != "GET" or environ["QUERY_STRING"]:
             return None
-        until, answer = self._known.get(self._key(environ), (0.0, None))
-        return answer if time.monotonic() < until and "HTTP_IF_NONE_MATCH" not in environ else None
+        answer = self._known.get(self._key(environ))
+        return answer if answer and time.monotonic() < answer.until and "HTTP_IF_NONE_MATCH" not in environ else None
 
     def keep(self, environ: Environ, answer: Answer) -> None:
         """Keep an answer for a second, if it is such a document."""
@@ -81,7 +81,7 @@ class _Documents:
         if len(self._known) >= self.MOST:
             self._known.clear()
         lasting = [(name, value) for name, value in answer.headers if name.lower() != "x-request-id"]
-        self._known[self._key(environ)] = (time.monotonic() + self.KEPT_S, Answer(200, lasting, answer.body))
+        self._known[self._key(environ)] = Answer(200, lasting, answer.body, time.monotonic() + self.KEPT_S)
 
     def _key(self, environ: Environ) -> tuple[str, str, bool]:
         """An address is path and host; whether scripts of other origins ask changes the headers."""

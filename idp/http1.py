@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import httptools
 
 from idp.environ import Environ, environ_of, given_of
+from idp.replies import Replies
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Answer(NamedTuple):
     status: int
     headers: Headers
     body: bytes
+    until: float = 0.0  # of time.monotonic: the same bytes may be answered the same way as long as that
 
 
 Tell = Callable[[Answer], None]  # to be called once, in the thread of the loop
@@ -52,6 +54,7 @@ class _Request(NamedTuple):
     environ: Environ
     body: bytes
     keeps: bool  # whether the connection may stay open
+    raw: bytes = b""  # the bytes of this request, where they came alone and in one piece
 
 
 _PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
@@ -74,6 +77,7 @@ class Listener:
         self.connections: set[Connection] = set()
         self.is_draining = False
         self.date = formatdate(usegmt=True)
+        self.replies = Replies()
         self._clock: asyncio.TimerHandle | None = None
 
     async def listen(self, listening: Any, tls: ssl.SSLContext | None = None) -> asyncio.Server:
@@ -111,6 +115,7 @@ class Listener:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Once a second: the date, and who is late. One look at all costs less than a timer for each request."""
         self.date = formatdate(usegmt=True)
+        self.replies.forget()
         now = time.monotonic()
         for connection in [one for one in self.connections if 0 < one.due_at < now]:
             connection.expire()
@@ -183,7 +188,24 @@ class Connection(asyncio.Protocol):
             if self._left_unread > LINGER_BYTES:
                 self.abort()
             return
+        is_alone = self._refused is None and self.is_idle and not self._listener.is_draining
+        if is_alone and (reply := self._listener.replies.find(data)) is not None:
+            self._transport.write(reply)
+            self._rest()
+            return
         was_in_head, begun = self._is_reading and not self._has_head, self._begun
+        self._feed(data)
+        if self._is_reading and not self._has_head:
+            self._head_size += len(data) if was_in_head and begun == self._begun else 1
+            if self._head_size > HEAD_BYTES:
+                self._refused = self._refused or (431, _TOO_LARGE)
+        if self._refused is not None:
+            self._closes = True
+        if is_alone and self._begun == begun + 1 and self._ready and not self._is_reading:
+            self._ready[0] = self._ready[0]._replace(raw=data)
+        self._go_on()
+
+    def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # we speak nothing else: the request is answered as it is
@@ -192,13 +214,6 @@ class Connection(asyncio.Protocol):
             self._refused = self._refused or (405, "There is no such method.\n")
         except httptools.HttpParserError:
             self._refused = self._refused or (400, _UNREAD)
-        if self._is_reading and not self._has_head:
-            self._head_size += len(data) if was_in_head and begun == self._begun else 1
-            if self._head_size > HEAD_BYTES:
-                self._refused = self._refused or (431, _TOO_LARGE)
-        if self._refused is not None:
-            self._closes = True
-        self._go_on()
 
     def pause_writing(self) -> None:
         """The client does not read."""
@@ -309,7 +324,9 @@ class Connection(asyncio.Protocol):
         if self._transport is None or request is None:
             return
         keeps = request.keeps and not self._listener.is_draining and not (self._closes and not self._ready)
-        self._write(answer, keeps=keeps, to=request.environ)
+        written = self._write(answer, keeps=keeps, to=request.environ)
+        if keeps and request.raw and answer.until:
+            self._listener.replies.keep(request.raw, written, answer.until)
         if not keeps:
             self._end()
             return
@@ -317,11 +334,12 @@ class Connection(asyncio.Protocol):
         if self._ready or self._refused or self._closes:
             self._loop.call_soon(self._go_on)  # not at once: a thousand requests in one packet are no thousand frames
 
-    def _write(self, answer: Answer, *, keeps: bool, to: Environ | None = None) -> None:
+    def _write(self, answer: Answer, *, keeps: bool, to: Environ | None = None) -> bytes:
         environ = to or {}
         lines = [_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} ", f"date: {self._listener.date}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
-        if answer.status >= 200 and answer.status not in (204, 304) and not _has(answer.headers, "content-length"):
+        named = {name.lower() for name, _ in answer.headers}
+        if answer.status >= 200 and answer.status not in (204, 304) and "content-length" not in named:
             lines.append(f"content-length: {len(answer.body)}")
         if not keeps:
             lines.append("connection: close")
@@ -330,10 +348,11 @@ class Connection(asyncio.Protocol):
         head = "\r\n".join(lines)
         if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:  # attack 82
             log.error("an answer had a line end in a header")
-            self._write(Answer(500, _PLAIN, b"Something broke on our side.\n"), keeps=keeps)
-            return
+            return self._write(Answer(500, _PLAIN, b"Something broke on our side.\n"), keeps=keeps)
         body = b"" if environ.get("REQUEST_METHOD") == "HEAD" or answer.status in (204, 304) else answer.body
-        self._transport.write(b"%b\r\n\r\n%b" % (head.encode("latin-1", "replace"), body))
+        whole = b"%b\r\n\r\n%b" % (head.encode("latin-1", "replace"), body)
+        self._transport.write(whole)
+        return whole
 
     def _rest(self) -> None:
         """Nothing is due but the next request, or the rest of one."""
@@ -378,7 +397,3 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def _has(headers: Headers, name: str) -> bool:
-    return any(one.lower() == name for one, _ in headers)

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _BUSY_PORT_PATIENCE_S = 5.0  # workers of a parent that was killed need a moment to end
 _PARENT_EVERY_S = 0.5
+_GARBAGE = 20_000  # objects between two looks for garbage: a request makes hundreds, and nearly all go by themselves
 _FIRST_JOB_AFTER_S = 1.0  # the workers answer first
 
 
@@ -109,6 +110,7 @@ def _serve(settings: config.Settings, app: Flask) -> None:
         raise _busy_port(settings, error.strerror or str(error)) from None
     workers = Workers(Worker(settings, app), (listening,), number=wanted.workers or cores(), drain_s=wanted.drain_s)
     gc.freeze()  # what is loaded stays: nobody looks through it for garbage, and workers go on sharing its pages
+    gc.set_threshold(_GARBAGE, 10, 10)
     gc.enable()
     workers.begin()
     _begin(app, runner)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from idp import http1
+from idp import http1, replies
 from idp.environ import Environ
 from idp.http1 import Answer, Listener, Tell
 
@@ -26,6 +26,7 @@ class Served:
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listening.getsockname()[1]
         self.later: list[tuple[Tell, Answer]] = []
+        self.asked: list[str] = []
         self.listener = Listener(self._answer, max_body=100, **limits)
         self.loop = asyncio.new_event_loop()
         begun: Future[None] = Future()
@@ -45,11 +46,14 @@ class Served:
 
     def _answer(self, environ: Environ, body: bytes, tell: Tell) -> None:
         path = environ["PATH_INFO"]
+        self.asked.append(path)
         said = f"{environ['REQUEST_METHOD']} {path} {body.decode()}".encode()
         headers = [("Content-Type", "text/plain")]
         if path == "/split":
             headers.append(("X-Said", "a\r\nSet-Cookie: evil=1"))
         answer = Answer(204 if path == "/nothing" else 200, headers, b"x" * LONG if path == "/long" else said)
+        if path.startswith("/document"):
+            answer = answer._replace(until=time.monotonic() + (60 if path == "/document" else -1))
         if path.startswith("/later"):
             self.later.append((tell, answer))
         else:
@@ -340,6 +344,103 @@ def test_what_comes_after_a_refusal_is_not_read_for_ever(served: Served) -> None
         connection.sendall(b"nonsense\r\n\r\n")
         for _ in range(10_000):
             connection.sendall(b"x" * 65536)
+
+
+# --- what lies ready ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reminded(served: Served) -> Served:
+    """A server that does not forget what lies ready as each second ends."""
+    served.do(lambda: setattr(served.listener.replies, "forget", lambda: None))
+    return served
+
+
+def ask(connection: socket.socket, raw: bytes) -> bytes:
+    """Send bytes and read one short answer that says GET or POST at its end."""
+    connection.sendall(raw)
+    whole = b""
+    while b"\r\n\r\n" not in whole or not whole.partition(b"\r\n\r\n")[2]:
+        whole += connection.recv(4096)
+    return whole
+
+
+def test_the_same_bytes_are_answered_from_what_lies_ready_on_every_connection(reminded: Served) -> None:
+    with reminded.open() as one, reminded.open() as other:
+        first = ask(one, get("/document"))
+        assert {ask(one, get("/document")), ask(other, get("/document")), ask(one, get("/document"))} == {first}
+        assert reminded.asked == ["/document"]
+        assert b"GET /document" in ask(one, get("/document", "Origin: https://spa.example.org"))
+        assert b"POST /document" in ask(one, get("/document", method="POST"))
+        assert b"GET /other" in ask(other, get("/other"))
+    assert reminded.asked == ["/document", "/document", "/document", "/other"]
+
+
+def test_what_lies_ready_says_how_long_the_connection_lives_as_ever(reminded: Served) -> None:
+    for _ in range(2):
+        assert b"connection: close" in reminded.say(get("/document", LAST))
+        assert b"connection: close" in reminded.say(get("/document", version="1.0"))
+    assert len(reminded.asked) == 4, "an answer that ends its connection is never ready"
+    with reminded.open() as old:
+        raw = get("/document", "Connection: keep-alive", version="1.0")
+        assert ask(old, raw).count(b"connection: keep-alive") == ask(old, raw).count(b"connection: keep-alive") == 1
+    assert len(reminded.asked) == 5
+
+
+def test_what_may_not_be_given_again_is_asked_for_again(served: Served) -> None:
+    with served.open() as connection:
+        for path in ("/document/old", "/page"):
+            for _ in range(2):
+                ask(connection, get(path))
+        assert served.asked == ["/document/old"] * 2 + ["/page"] * 2
+        ask(connection, get("/document"))
+        served.do(served.listener.replies.forget)  # as each second ends
+        ask(connection, get("/document"))
+    assert served.asked[4:] == ["/document"] * 2
+
+
+def test_attack_145_bytes_that_lie_ready_are_read_where_they_are_no_request(reminded: Served) -> None:
+    raw = get("/document")
+    with reminded.open() as connection:
+        ask(connection, raw)
+        announced = get("/taken", f"Content-Length: {len(raw)}", method="POST")
+        connection.sendall(announced)
+        until(lambda: any(one._is_reading for one in reminded.listener.connections))
+        assert ask(connection, raw).endswith(b"POST /taken " + raw), "it is the body of another request"
+        connection.sendall(raw[:-2])
+        until(lambda: any(one._is_reading for one in reminded.listener.connections))
+        assert b" 400 " in ask(connection, raw), "and here the middle of a header"
+    assert reminded.asked == ["/document", "/taken"]
+
+
+def test_what_comes_while_an_answer_is_due_waits_for_its_turn(reminded: Served) -> None:
+    raw = get("/document")
+    with reminded.open() as connection:
+        ask(connection, raw)
+        connection.sendall(get("/later"))
+        until(lambda: reminded.later)
+        connection.sendall(raw)
+        time.sleep(0.05)
+        reminded.tell_later()
+        connection.sendall(get("/last", LAST))
+        answers = rest_of(connection)
+    assert answers.index(b"GET /later") < answers.index(b"GET /document") < answers.index(b"GET /last")
+
+
+def test_two_requests_in_one_packet_are_never_one_that_is_known(reminded: Served) -> None:
+    for _ in range(2):
+        assert reminded.say(get("/document") * 2 + get("/last", LAST)).count(b"200 OK") == 3
+    assert len(reminded.asked) == 6
+    assert reminded.listener.replies.find(get("/document")) is None
+
+
+def test_few_and_short_requests_are_known(reminded: Served) -> None:
+    with reminded.open() as connection:
+        for number in range(100):
+            ask(connection, get("/document", f"X-Number: {number}"))
+        ask(connection, get("/document", f"X-Long: {'x' * 5000}"))
+    known = reminded.listener.replies._known
+    assert len(known) <= replies.MOST and max(map(len, known)) <= replies.LONGEST
 
 
 def test_a_drain_lets_what_has_begun_be_answered(served: Served) -> None:
