@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -157,17 +157,20 @@ class Gateway:
             return Answer(500, _PLAIN, b"Something broke on our side.\n")
 
 
-def _leave(answer: Answer, held: Sequence[Future[None]], tell: Callable[[Answer], Any]) -> None:
-    """Tell the answer when everything that it has to wait for is done, without a thread; if that failed, something else is told."""
-    left = iter(held)
+def _leave(answer: Answer, held: list[Future[None]], tell: Callable[[Answer], Any]) -> None:
+    """Tell the answer when everything that it has to wait for is done, without a thread; if that failed, something else is told.
 
-    def go_on(done: Future[None] | None = None) -> None:
-        if done is not None and (error := done.exception()) is not None:
-            log.error("an answer was held back: %s", type(error).__name__, exc_info=error)
-            tell(Answer(503, _NOT_DURABLE, _AWAY))
-        elif (work := next(left, None)) is not None:
-            work.add_done_callback(go_on)
-        else:
-            tell(answer)
+    What is done is taken off the list: a future that could be reached from its own callback would have to wait for the garbage collector.
+    """
+    if held:
+        held.pop().add_done_callback(partial(_go_on, answer, held, tell))
+    else:
+        tell(answer)
 
-    go_on()
+
+def _go_on(answer: Answer, held: list[Future[None]], tell: Callable[[Answer], Any], done: Future[None]) -> None:
+    if (error := done.exception()) is None:
+        _leave(answer, held, tell)
+        return
+    log.error("an answer was held back: %s", type(error).__name__, exc_info=error)
+    tell(Answer(503, _NOT_DURABLE, _AWAY))

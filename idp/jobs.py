@@ -20,6 +20,7 @@ from flask import Flask
 
 from idp import audit, authn, clients, clock, config, joining, keys, kv, mail, metrics, oauth, sessions
 from idp.db import committing, db
+from idp.niceness import step_back
 from idp.record import Record
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 300.0  # between two attempts of a job that keeps failing
 _STATUS_LIVES_S = 30 * 86400
 _MAX_ERROR = 300
+_NICENESS = 5  # on a core that is busy with requests, jobs get a quarter of it
 
 
 class Job(Record):
@@ -126,6 +128,7 @@ class Runner:
             log.warning("still running at shutdown: %s", ", ".join(late))
 
     def _repeat(self, job: Job) -> None:
+        step_back(_NICENESS)
         with self._app.app_context():
             every_s = job.every_s(config.settings())
         failures = 0

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _BUSY_PORT_PATIENCE_S = 5.0  # workers of a parent that was killed need a moment to end
 _PARENT_EVERY_S = 0.5
-_GARBAGE = 20_000  # objects between two looks for garbage: a request makes hundreds, and nearly all go by themselves
+_GARBAGE = 5_000  # objects between two looks for garbage, each of which stops everything; requests leave hardly any
 _FIRST_JOB_AFTER_S = 1.0  # the workers answer first
 
 

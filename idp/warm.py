@@ -7,12 +7,9 @@ waits for what it has not loaded yet, and for nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +19,7 @@ from sqlalchemy.orm import configure_mappers
 
 from idp import clock, keys, language, record
 from idp.authn import blocklist
+from idp.niceness import step_back
 from idp.users import names
 
 log = logging.getLogger(__name__)
@@ -67,9 +65,7 @@ def _parts(app: Flask) -> list[tuple[str, Callable[[], object]]]:
 
 
 def _later(app: Flask) -> None:
-    if sys.platform == "linux":  # it knows priorities of threads; elsewhere it would be the whole process
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    step_back(_NICENESS)
     time.sleep(AFTER_S)
     everything(app)
     gc.collect()

@@ -11,9 +11,7 @@ are answered while everybody signs in (attack 143).
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from idp import metrics
 from idp.errors import Unavailable
+from idp.niceness import step_back
 
 T = TypeVar("T")
 
@@ -135,7 +134,7 @@ class HashPool:
             return True
 
     def _work(self, first: _Job[Any]) -> None:
-        _step_back()
+        step_back(_NICENESS)
         job: _Job[Any] | None = first
         while job is not None:
             job.run()
@@ -161,10 +160,3 @@ class HashPool:
 
     def _busy(self) -> Unavailable:
         return Unavailable(BUSY, retry_after_s=5, detail=f"{self._waiting} password checks are waiting")
-
-
-def _step_back() -> None:
-    """Lower this thread's priority (Linux knows it by thread; elsewhere it would be the whole process)."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import socket
 import threading
+import weakref
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -292,6 +294,23 @@ def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
         assert asked.answer is not None and asked.answer[0] == 503 and b"a token" not in asked.answer[1]
 
     run(story())
+
+
+def test_an_answer_leaves_nothing_behind_that_only_the_garbage_collector_finds() -> None:
+    async def story() -> None:
+        held = [Future[None]() for _ in range(3)]
+        seen = [weakref.ref(one) for one in held]
+        front = behind(*held)
+        await asyncio.gather(Asked().ask(front), *(asyncio.to_thread(one.set_result, None) for one in held))
+        del front, held
+        await asyncio.sleep(0.1)
+        assert [one() for one in seen] == [None] * 3
+
+    gc.disable()
+    try:
+        run(story())
+    finally:
+        gc.enable()
 
 
 def test_attack_143_pages_that_are_stuck_keep_no_thread_from_tokens() -> None:

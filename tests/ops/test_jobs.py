@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -45,6 +47,24 @@ def test_the_sealer_runs_by_itself_and_its_success_is_noted(app: Flask) -> None:
     finally:
         runner.stop()
     assert audit.verify().ok
+
+
+def test_jobs_leave_the_core_to_requests(app: Flask) -> None:
+    seen: list[int] = []
+
+    def work() -> int:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id() if sys.platform == "linux" else 0))
+        return 0
+
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    runner = jobs.Runner(app, (job(work),))
+    runner.start()
+    try:
+        until(lambda: seen)
+    finally:
+        runner.stop()
+    assert seen[0] == (max(usual, 5) if sys.platform == "linux" else usual)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == usual
 
 
 def test_all_jobs_can_run_on_a_fresh_installation(app: Flask) -> None:
