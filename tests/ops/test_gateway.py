@@ -297,18 +297,25 @@ def test_l_3_an_answer_whose_event_could_not_be_written_is_not_given() -> None:
 
 
 def test_an_answer_leaves_nothing_behind_that_only_the_garbage_collector_finds() -> None:
+    work = [Future[None]() for _ in range(3)]
+    seen = [weakref.ref(one) for one in work]
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ[gateway.HELD].extend(work)
+        start_response("200 OK", [])
+        return [b"a token"]
+
     async def story() -> None:
-        held = [Future[None]() for _ in range(3)]
-        seen = [weakref.ref(one) for one in held]
-        front = behind(*held)
-        await asyncio.gather(Asked().ask(front), *(asyncio.to_thread(one.set_result, None) for one in held))
-        del front, held
+        told = Asked().ask(gateway.Gateway(application, threads=1))
         await asyncio.sleep(0.1)
-        assert [one() for one in seen] == [None] * 3
+        while work:
+            work.pop().set_result(None)
+        await asyncio.wait_for(told, 60)
 
     gc.disable()
     try:
         run(story())
+        assert [one() for one in seen] == [None] * 3
     finally:
         gc.enable()
 
