@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.engine import RowMapping
 
 from idp.audit.chain import EVENTS
@@ -128,10 +128,12 @@ def search(query: Query | None = None, *, before: int | None = None, limit: int 
     return Page(entries, entries[-1].id if len(rows) > limit else None)
 
 
+_HAPPENED = select(EVENTS.c.id).where(EVENTS.c.subject == bindparam("of"), EVENTS.c.event == bindparam("what")).limit(1)
+
+
 def has_happened(event: Event, *, subject: str) -> bool:
     """Say whether this has ever been written down of a person; asked in the caller's transaction, on its connection."""
-    found = select(EVENTS.c.id).where(EVENTS.c.subject == subject, EVENTS.c.event == event.value).limit(1)
-    return db.session.connection().execute(found).first() is not None
+    return bool(db.session.connection().execute(_HAPPENED, {"of": subject, "what": event.value}).first())
 
 
 def tail(query: Query | None = None, *, after_seq: int | None = None, limit: int = 20) -> list[Entry]:

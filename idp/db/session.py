@@ -83,5 +83,5 @@ def lines_of(engine: Any) -> Lines:
 
 @event.listens_for(Session, "do_orm_execute")
 def _see_what_is_staged(state: Any) -> None:
-    if has_staged():
+    if has_staged() and not state.is_relationship_load:  # rows that are held back belong to no object
         state.session.settle()

@@ -21,6 +21,10 @@ from idp.users.npi import valid_npi
 _BLIND = {"synchronize_session": False}
 
 _FEW = 50  # objects of a unit of work among which a person is looked for, before the database is asked
+_OWNER = select(LoginName.user_id).where(LoginName.name == bindparam("name")).scalar_subquery()
+_BY_LOGIN = select(User).where(User.id == _OWNER)
+_BY_SUB = select(User).where(User.sub == bindparam("sub"))
+_LOCKED = _BY_SUB.with_for_update().execution_options(populate_existing=True)
 _STATUS_OF = Prepared(select(User.__table__.c.status).where(User.__table__.c.id == bindparam("id")))
 _STATUS = Prepared(select(User.__table__.c.status).where(User.__table__.c.sub == bindparam("sub")))
 
@@ -94,15 +98,14 @@ def add(users: Sequence[User]) -> None:
 
 def find_by_login(identifier: str) -> User | None:
     """Return whom a typed username or verified address belongs to. Any spelling that canonicalises to it will do (W-9)."""
-    owner = select(LoginName.user_id).where(LoginName.name == canonical_username(identifier)).scalar_subquery()
-    return db.session.scalars(select(User).where(User.id == owner)).one_or_none()
+    return db.session.scalars(_BY_LOGIN, {"name": canonical_username(identifier)}).one_or_none()
 
 
 def find_by_sub(sub: str) -> User | None:
     """Return the person with this subject, or None."""
     if not sub.isascii() or not sub.isprintable():
         return None
-    return _known(sub) or db.session.scalars(select(User).where(User.sub == sub)).one_or_none()
+    return _known(sub) or db.session.scalars(_BY_SUB, {"sub": sub}).one_or_none()
 
 
 def _known(sub: str) -> User | None:
@@ -176,8 +179,7 @@ def _switch(user: User, status: str, reason: str | None) -> None:
 def lock(sub: str) -> User:
     """Return the person as the database has them now, and keep other writers away until the commit. Raises NotFound."""
     _begin_to_write()
-    wanted = select(User).where(User.sub == sub).with_for_update()
-    return _found(db.session.scalars(wanted, execution_options={"populate_existing": True}).one_or_none())
+    return _found(db.session.scalars(_LOCKED, {"sub": sub}).one_or_none())
 
 
 def hold_active(sub: str) -> bool:

@@ -42,6 +42,13 @@ amr: tuple[str, ...] = ("pwd",)
 TEMPORARY_LIFE_S = 72 * 3600  # what an administrator hands over is good for three days (ASVS 6.4.1)
 _POOL = "idp.hash_pool"
 _STAMP = Prepared(select(Password.__table__.c.stamp).where(Password.__table__.c.user_id == bindparam("user_id")))
+_TABLE = Password.__table__.c
+_ACCEPT = (
+    update(Password.__table__)
+    .where(_TABLE.user_id == bindparam("of_user"), _TABLE.stamp == bindparam("as_read"), _TABLE.disabled_at.is_(None))
+    .where(_TABLE.expires_at.is_(None) | (_TABLE.expires_at > bindparam("now", type_=UtcDateTime())))
+    .values(failures=0, last_used_at=bindparam("now", type_=UtcDateTime()))
+)
 
 
 class PasswordRefused(BadInput):
@@ -264,11 +271,8 @@ def _accept(row: Password | None, checked: Checked) -> bool:
     """
     if row is None:
         return False
-    now = clock.now()
-    table = Password.__table__.c
-    still = (table.user_id == row.user_id) & (table.stamp == row.stamp) & table.disabled_at.is_(None)
-    fresh_enough = table.expires_at.is_(None) | (table.expires_at > now)
-    return changed(update(Password.__table__).where(still, fresh_enough).values(failures=0, last_used_at=now)) == 1
+    values = {"of_user": row.user_id, "as_read": row.stamp, "now": clock.now()}
+    return db.session.connection().execute(_ACCEPT, values).rowcount == 1
 
 
 def _count_failure(user: User | None, row: Password | None) -> None:

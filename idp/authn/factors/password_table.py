@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CursorResult, ForeignKey, LargeBinary, String, select
+from sqlalchemy import CursorResult, ForeignKey, LargeBinary, String, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import crypto
@@ -50,10 +50,12 @@ class EarlierPassword(db.Model):  # type: ignore[name-defined,misc]
     replaced_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+_OF = select(Password).where(Password.user_id == bindparam("user_id")).execution_options(populate_existing=True)
+
+
 def row_of(user: User | None) -> Password | None:
     """Return the person's present password as the database has it now; None for nobody. The same statement for both (C-7)."""
-    wanted = select(Password).where(Password.user_id == (user.id if user else 0))
-    return db.session.scalars(wanted, execution_options={"populate_existing": True}).one_or_none()
+    return db.session.scalars(_OF, {"user_id": user.id if user else 0}).one_or_none()
 
 
 def columns(user: User, stored: Stored) -> dict[str, object]:
