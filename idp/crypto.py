@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 import secrets
 from functools import lru_cache
 
@@ -27,7 +28,7 @@ class SealBroken(Exception):
 
 def random_token(n_bytes: int = 32) -> str:
     """Return `n_bytes` random bytes as URL-safe text without padding (32 bytes: 256 bits, 43 characters)."""
-    return secrets.token_urlsafe(n_bytes)
+    return base64url(os.urandom(n_bytes))
 
 
 def digest(raw: str) -> str:
@@ -75,7 +76,7 @@ def unseal(sealed: bytes, *, aad: str) -> bytes:
 
 def uuid7() -> str:
     """Return a UUIDv7 (RFC 9562 section 5.7): sortable by time, 74 random bits. An identifier, never a secret."""
-    random_bits = secrets.randbits(74)
+    random_bits = int.from_bytes(os.urandom(10)) >> 6
     high = (clock.milliseconds() << 16) | 0x7000 | (random_bits >> 62)
     low = (0b10 << 62) | (random_bits & ((1 << 62) - 1))
     text = f"{(high << 64) | low:032x}"

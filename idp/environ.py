@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -11,7 +10,8 @@ import httptools
 
 Environ = dict[str, Any]
 
-_USUAL = 64  # longer names of headers are not remembered
+_USUAL, _MOST = 64, 1024  # longer names of headers are not remembered, nor more
+_KNOWN: dict[bytes, str] = {}  # what WSGI calls a header
 
 
 def environ_of(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], given: Environ) -> Environ:
@@ -19,7 +19,7 @@ def environ_of(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], gi
     path, query, host = _target(url)
     environ = {**given, "REQUEST_METHOD": method.decode("latin-1"), "PATH_INFO": path, "QUERY_STRING": query}
     for name, value in headers:
-        key = _key_of(name)
+        key = _KNOWN.get(name) or _key_of(name)
         if key in environ:
             environ[key] += f"{'; ' if key == 'HTTP_COOKIE' else ','}{value.decode('latin-1')}"
         elif key:
@@ -45,15 +45,13 @@ def _target(url: bytes) -> tuple[str, str, str | None]:
 
 
 def _key_of(header: bytes) -> str:
-    return _known_key_of(header) if len(header) <= _USUAL else _known_key_of.__wrapped__(header)
-
-
-@lru_cache(maxsize=1024)
-def _known_key_of(header: bytes) -> str:
     """Return the name that WSGI has for a header. Names with an underscore are left out, by "": in WSGI they could pass for the name
     with a hyphen that a proxy sets."""
     key = "" if b"_" in header else header.decode("latin-1").upper().replace("-", "_")
-    return key if key in ("", "CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+    key = key if key in ("", "CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+    if key and len(_KNOWN) < _MOST and len(header) <= _USUAL:
+        _KNOWN[header] = key
+    return key
 
 
 def given_of(transport: Any) -> Environ:

@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._given: Environ = {}  # what every request of this connection has in its environ
-        self._url = b""
+        self._url, self._version = b"", ""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._head_size = 0
@@ -247,24 +247,25 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Decide whether the body is wanted."""
-        self._has_head = True
-        if len(self._url) + sum(len(name) + len(value) for name, value in self._headers) > HEAD_BYTES:
+        self._has_head, size, named = True, len(self._url), {}
+        for name, value in self._headers:
+            named[name.lower()], size = value, size + len(name) + len(value)
+        self._version = self._parser.get_http_version()
+        if size > HEAD_BYTES:
             self._refused = (431, _TOO_LARGE)
-        elif self._parser.get_http_version() not in ("1.0", "1.1"):
+        elif self._version not in ("1.0", "1.1"):
             self._refused = (505, "Speak HTTP 1.1 here.\n")
         elif len(self._ready) >= MOST_AHEAD:
             self._refused = (429, "Wait for some answers before you ask for more.\n")
         if self._refused is not None:
             return
-        named = {name.lower() for name, _ in self._headers}
         if b"transfer-encoding" in named:  # its end looks like a cut to too many programs on the way (attack 145)
             self._refused = (411, "Send a Content-Length; a body in chunks is not taken here.\n")
         elif b"content-length" in named:
-            self._await_body(asked=b"expect" in named)
+            self._await_body(named[b"content-length"], asked=b"expect" in named)
 
-    def _await_body(self, *, asked: bool) -> None:
+    def _await_body(self, announced: bytes, *, asked: bool) -> None:
         """Wait for the body, but not for one that is longer than the application takes: it refuses that by its length."""
-        announced = next(value for name, value in self._headers if name.lower() == b"content-length")
         if len(announced) > 12 or int(announced) > self._listener.max_body:
             self._enqueue(b"")
             self._closes = True
@@ -290,7 +291,7 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, ValueError):
             self._refused = (400, _UNREAD)
             return
-        environ["SERVER_PROTOCOL"] = f"HTTP/{self._parser.get_http_version()}"
+        environ["SERVER_PROTOCOL"] = f"HTTP/{self._version}"
         self._ready.append(_Request(environ, body, self._parser.should_keep_alive()))
 
     # --- answering ------------------------------------------------------------------------------------------------
@@ -338,7 +339,7 @@ class Connection(asyncio.Protocol):
         environ = to or {}
         lines = [_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} ", f"date: {self._listener.date}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
-        named = {name.lower() for name, _ in answer.headers}
+        named = [name.lower() for name, _ in answer.headers]
         if answer.status >= 200 and answer.status not in (204, 304) and "content-length" not in named:
             lines.append(f"content-length: {len(answer.body)}")
         if not keeps:

@@ -53,9 +53,14 @@ def count_event(event: str, *, outcome: str, details: Mapping[str, object]) -> N
     if event in ("login.succeeded", "login.failed"):
         SIGN_INS.labels(event.removeprefix("login.")).inc()
     elif event in _GRANTS:
-        TOKENS.labels(str(details.get("grant_type") or _GRANTS[event])[:80]).inc()
+        _tokens(str(details.get("grant_type") or _GRANTS[event])[:80]).inc()
     elif event == "limit.exceeded":
         REFUSALS.labels(str(details.get("scope") or "unknown")[:80]).inc()
+
+
+@functools.lru_cache(maxsize=128)
+def _tokens(grant: str) -> Counter:
+    return TOKENS.labels(grant)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -133,7 +133,7 @@ def spaced(words: str) -> str:
 
 def rfc3339(moment: datetime) -> str:
     """Return UTC time with microseconds, as the chain spells it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _tidy_mapping(mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _row(
         "user_agent": _short(seen.user_agent, 512),
         "request_id": _short(seen.request_id, 64),
         "acr": _short(acr),
-        "amr": spaced(clean(" ".join(amr), 255)),
+        "amr": spaced(clean(" ".join(amr), 255)) if amr else "",
         "details": details_json({**_BESIDE.get(), **details}),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -339,6 +340,16 @@ class Settings:
     resources: tuple[Resource, ...] = ()
     policies: tuple[RolePolicy, ...] = ()
     trusted_issuers: tuple[TrustedIssuer, ...] = ()
+
+    @functools.cached_property
+    def scope_owners(self) -> dict[str, str]:
+        """Which protected resource owns a scope."""
+        return {scope: resource.identifier for resource in reversed(self.resources) for scope in resource.scopes}
+
+    @functools.cached_property
+    def resource_of(self) -> dict[str, Resource]:
+        """Protected resources by their identifiers."""
+        return {resource.identifier: resource for resource in self.resources}
 
     @property
     def demo(self) -> bool:

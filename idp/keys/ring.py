@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
-from flask import Flask, current_app
+from flask import Flask
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import Row, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +26,7 @@ from idp.db import db
 from idp.keys.algorithms import ALGORITHMS, Signer, import_private
 from idp.keys.model import SIGNING_KEYS as KEYS
 from idp.keys.proven import ProvenTokens
+from idp.present import extension
 from idp.record import Record
 from idp.signatures import Verifier
 
@@ -88,9 +89,13 @@ def install(app: Flask) -> None:
     app.extensions["idp.keys"] = _Holder()
 
 
+def _holder() -> _Holder:
+    return cast(_Holder, extension("idp.keys"))
+
+
 def present(*, no_older_than_s: float = LOOK_EVERY_S) -> Ring:
     """Return the ring, looking at the table when the last look is too long ago and nobody else is looking."""
-    holder = cast(_Holder, current_app.extensions["idp.keys"])
+    holder = _holder()
     if holder.ring is not None and time.monotonic() - holder.looked_at < no_older_than_s:
         return holder.ring
     return waiting.away(_looked_at, holder)  # under a lock, so not aside
@@ -118,7 +123,7 @@ def publishing(kid: str) -> Ring | None:
 
 def invalidate() -> None:
     """Look again at the next call: this process has just changed something."""
-    cast(_Holder, current_app.extensions["idp.keys"]).looked_at = float("-inf")
+    _holder().looked_at = float("-inf")
 
 
 def warm() -> None:

@@ -6,7 +6,6 @@ registered for a stronger method could be spoken for with a weaker one.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from dataclasses import replace
 from urllib.parse import unquote_plus
@@ -91,15 +90,14 @@ def _read_assertion(params: Params, client_id: str | None, *, alone: bool) -> Pr
 def _read_basic(authorization: str) -> Presented:
     """Both halves are form-urlencoded before base64 (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
-    nothing = Presented("client_secret_basic", None)
-    if scheme.lower() != "basic":
-        return nothing
     try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        return nothing
+        text = binascii.a2b_base64(encoded.strip(), strict_mode=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        text = ""
     user, colon, password = text.partition(":")
-    return Presented("client_secret_basic", unquote_plus(user), unquote_plus(password)) if colon else nothing
+    if not colon:
+        return Presented("client_secret_basic", None)
+    return Presented("client_secret_basic", unquote_plus(user), unquote_plus(password))
 
 
 def named_in_header(authorization: str | None) -> str | None:

@@ -74,16 +74,16 @@ def _check_encoding(raw: bytes) -> None:
 def read(source: Iterable[tuple[str, str]]) -> Params:
     """Check that nothing came twice and that everything is text. Raises InvalidRequestError."""
     one: dict[str, str] = {}
-    several: dict[str, list[str]] = {name: [] for name in REPEATABLE}
+    several: dict[str, list[str]] = {}
     for name, value in source:
-        if name in one:
-            raise InvalidRequestError(f"The parameter {quotable(name)} was sent more than once.")
-        if _NOT_TEXT.search(name) or _NOT_TEXT.search(value):
+        if _NOT_TEXT.search(f"{name}{value}"):
             raise InvalidRequestError(f"The parameter {quotable(name)} holds control characters.")
-        if name in several:
-            several[name].append(value)
+        if name in REPEATABLE:
+            several.setdefault(name, []).append(value)
+        elif name in one:
+            raise InvalidRequestError(f"The parameter {quotable(name)} was sent more than once.")
         else:
             one[name] = value
     given = {name: value for name, value in one.items() if value}
-    resources, audiences = (tuple(dict.fromkeys(filter(None, values))) for values in several.values())
+    resources, audiences = (tuple(dict.fromkeys(filter(None, several.get(name, ())))) for name in REPEATABLE)
     return Params(given, resources, audiences)

@@ -77,7 +77,7 @@ def owner(scope: str) -> str | None:
     """Return the identifier of the resource that owns a scope; UserInfo for identity scopes, None for an unknown one."""
     if scope in IDENTITY_SCOPES:
         return userinfo()
-    return next((resource.identifier for resource in settings().resources if scope in resource.scopes), None)
+    return settings().scope_owners.get(scope)
 
 
 def allowed(client: Client, scopes: Iterable[str], resources: tuple[str, ...]) -> Asked:
@@ -115,8 +115,8 @@ def allowed_to_machine(client: Client, scopes: tuple[str, ...], resources: tuple
 
 def still_allowed(client: Client, granted: Asked) -> Asked:
     """Return what is left of an authorization after its client's registration or the settings were narrowed."""
-    known = {resource.identifier for resource in settings().resources}
-    scopes = tuple(scope for scope in granted.scopes if scope in client.scopes and owner(scope))
+    known, registered = settings().resource_of, client.scopes
+    scopes = tuple(scope for scope in granted.scopes if scope in registered and owner(scope))
     resources = tuple(r for r in granted.resources if (r in client.resources and r in known) or r == userinfo())
     return Asked(scopes, resources)
 
@@ -133,7 +133,8 @@ def pick(granted: Asked, wanted: tuple[str, ...]) -> Audience:
 
 
 def _must_be_registered(client: Client, scopes: tuple[str, ...]) -> None:
-    foreign = [scope for scope in scopes if scope not in client.scopes]
+    registered = client.scopes if scopes else ()
+    foreign = [scope for scope in scopes if scope not in registered]
     if foreign:
         raise InvalidScopeError(f"The client is not registered for the scope {quotable(' '.join(foreign))}.")
 
@@ -144,7 +145,7 @@ def _targets(client: Client, scopes: tuple[str, ...], resources: tuple[str, ...]
     for resource in resources or owners:
         if resource not in client.resources and resource != userinfo():
             raise InvalidTarget(f"The client is not registered for the resource {quotable(resource, 200)}.")
-        if resource != userinfo() and not any(known.identifier == resource for known in settings().resources):
+        if resource != userinfo() and resource not in settings().resource_of:
             raise InvalidTarget(f"The resource {quotable(resource, 200)} is not known here.")
     if not resources and len(owners) > 1:
         raise InvalidScopeError("The scopes belong to several resources; name those with the parameter resource.")
@@ -156,7 +157,7 @@ def _targets(client: Client, scopes: tuple[str, ...], resources: tuple[str, ...]
 def _audience(identifier: str, scopes: tuple[str, ...]) -> Audience:
     oauth = settings().oauth
     owned = tuple(scope for scope in scopes if owner(scope) == identifier and scope != OFFLINE)
-    found = next((resource for resource in settings().resources if resource.identifier == identifier), None)
+    found = settings().resource_of.get(identifier)
     lifetime_s = found.access_token_s if found and found.access_token_s else oauth.access_token_s
     alg = (found.alg if found else None) or oauth.signing_algs[0]
     wanted = found.token_format if found else oauth.userinfo_token_format

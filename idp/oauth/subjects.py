@@ -16,12 +16,11 @@ import secrets
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from flask import current_app
 from sqlalchemy import LargeBinary, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp import clock, crypto
+from idp import clock, crypto, present
 from idp.clients import Client
 from idp.crypto import base64url
 from idp.db import UtcDateTime, db
@@ -71,7 +70,7 @@ def sector(client: Client) -> str:
 
 
 def _key() -> bytes:
-    known: bytes | None = current_app.extensions.get(_CACHED)
+    known: bytes | None = present.app().extensions.get(_CACHED)
     if known is not None:
         return known
     sealed, is_new = _find(), False
@@ -79,7 +78,7 @@ def _key() -> bytes:
         sealed, is_new = _make()
     key = crypto.unseal(sealed, aad=_AAD)
     if not is_new and not db.session.info.get(_CACHED):
-        current_app.extensions[_CACHED] = key
+        present.app().extensions[_CACHED] = key
     return key
 
 

@@ -48,12 +48,19 @@ class Call:
     @property
     def query(self) -> list[tuple[str, str]]:
         """Names and values of the query string, in their order; what is no UTF-8 comes back with a mark in its place."""
-        return parse_qsl(self.query_string, keep_blank_values=True)
+        return _pairs(self.query_string)
 
     @property
     def form(self) -> list[tuple[str, str]]:
         """Names and values of a form body (application/x-www-form-urlencoded), in their order. It must be UTF-8."""
-        return parse_qsl(self.body.decode(), keep_blank_values=True)
+        return _pairs(self.body.decode())
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    if "%" in text or "+" in text:
+        return parse_qsl(text, keep_blank_values=True)
+    halves = [part.partition("=") for part in text.split("&") if part]
+    return [(name, value) for name, _, value in halves]
 
 
 def call() -> Call:

@@ -140,11 +140,11 @@ def sealed(answer: Answer) -> Answer:
     """Put on a program's answer what every answer carries."""
     headers = [*answer.headers, ("X-Request-Id", context().request_id or "")]
     headers += _on_every_answer(secure=settings().secure_cookies)
-    if "Cache-Control" not in dict(answer.headers):
+    if not any(name == "Cache-Control" for name, _ in answer.headers):
         headers.append(("Cache-Control", "no-store"))
     if answer.status not in (204, 304):
         headers.append(("Content-Length", str(len(answer.body))))
-    return answer._replace(headers=headers)
+    return Answer(answer.body, answer.status, headers)
 
 
 def cors(method: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from flask import current_app
 
 from idp import clock, jws, keys
 from idp.db import committing
@@ -146,7 +147,7 @@ def test_a_token_whose_key_another_worker_withdrew_is_refused_as_soon_as_the_tab
         connection.execute(
             SIGNING_KEYS.update().where(SIGNING_KEYS.c.kid == part(raw, 0)["kid"]).values(status="retired")
         )
-    monkeypatch.setattr(ring.current_app.extensions["idp.keys"], "looked_at", float("-inf"))  # a second is over
+    monkeypatch.setattr(current_app.extensions["idp.keys"], "looked_at", float("-inf"))  # a second is over
     with pytest.raises(keys.InvalidToken):
         keys.verify(raw, typ="at+jwt")
 
