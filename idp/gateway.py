@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Container, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
@@ -20,7 +20,7 @@ from typing import Any
 
 from idp.environ import Environ
 from idp.http1 import Answer, Headers, Tell
-from idp.waiting import Lights
+from idp.waiting import Held, Lights
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _NOT_DURABLE = [("content-type", "application/json"), ("cache-control", "no-stor
 _AWAY = b'{"error":"temporarily_unavailable","error_description":"Nothing was done; please try again in a moment."}'
 
 BODY = "idp.body"  # in the environ: the whole body, beside the stream that WSGI wants
-HELD = "idp.held"  # in the environ: futures of what must be done before the answer leaves (web.hold_answer)
+HELD = "idp.held"  # in the environ: outcomes of what must be done before the answer leaves (web.hold_answer)
 
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
@@ -120,7 +120,7 @@ class Gateway:
                 loop.call_soon_threadsafe(settle, answer)
 
         path = environ["PATH_INFO"]
-        held: list[Future[None]] = []
+        held: list[Held] = []
         environ[HELD] = held
 
         def light() -> Callable[[], None]:
@@ -157,7 +157,7 @@ class Gateway:
             return Answer(500, _PLAIN, b"Something broke on our side.\n")
 
 
-def _leave(answer: Answer, held: list[Future[None]], tell: Callable[[Answer], Any]) -> None:
+def _leave(answer: Answer, held: list[Held], tell: Callable[[Answer], Any]) -> None:
     """Tell the answer when everything that it has to wait for is done, without a thread; if that failed, something else is told.
 
     What is done is taken off the list: a future that could be reached from its own callback would have to wait for the garbage collector.
@@ -168,7 +168,7 @@ def _leave(answer: Answer, held: list[Future[None]], tell: Callable[[Answer], An
         tell(answer)
 
 
-def _go_on(answer: Answer, held: list[Future[None]], tell: Callable[[Answer], Any], done: Future[None]) -> None:
+def _go_on(answer: Answer, held: list[Held], tell: Callable[[Answer], Any], done: Held) -> None:
     if (error := done.exception()) is None:
         _leave(answer, held, tell)
         return

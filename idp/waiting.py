@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[], Callable[[], None]]  # what is to be done afterwards, by the loop itself
@@ -80,6 +84,56 @@ def until_ready(here: Light, descriptor: int, wanted: int) -> int:
         here.resume(what)
 
     return cast(int, here.pause(watch))
+
+
+class Outcome:
+    """Whether something was done: a future without a lock, for work that one loop's thread begins, ends and waits for. No other may touch it."""
+
+    __slots__ = ("__weakref__", "_error", "_is_known", "_then")
+
+    def __init__(self) -> None:
+        self._is_known, self._error = False, cast(Exception | None, None)
+        self._then: list[Callable[[Outcome], Any]] = []
+
+    def set_result(self, _nothing: None) -> None:
+        """It was done."""
+        self._settle(None)
+
+    def set_exception(self, error: Exception) -> None:
+        """It failed."""
+        self._settle(error)
+
+    def exception(self) -> Exception | None:
+        """Return what went wrong, if anything did. Raises RuntimeError while nobody knows."""
+        if not self._is_known:
+            raise RuntimeError("This is still going on, and nothing here waits for it.")
+        return self._error
+
+    def result(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if (error := self.exception()) is not None:
+            raise error
+
+    def add_done_callback(self, then: Callable[[Outcome], Any]) -> None:
+        """Call this when it is known, at once if it is already. What it raises goes to the log: others wait too."""
+        self._then.append(then)
+        if self._is_known:
+            self._tell()
+
+    def _settle(self, error: Exception | None) -> None:
+        self._is_known, self._error = True, error
+        self._tell()
+
+    def _tell(self) -> None:
+        waiting, self._then = self._then, []
+        for then in waiting:
+            try:
+                then(self)
+            except Exception:
+                log.exception("who waited for an outcome broke")
+
+
+Held = Outcome | Future[None]  # what an answer may have to wait for
 
 
 class Lights:

@@ -23,7 +23,7 @@ _LARGEST = 64  # events in one transaction; each number of them is a statement o
 
 Row = dict[str, Any]
 Write = Callable[[Sequence[Row]], None]  # all of them, or it raises
-_Waiting = list[tuple[Row, "Future[None]"]]
+_Waiting = list[tuple[Row, waiting.Held]]
 
 
 class Committer:
@@ -36,12 +36,13 @@ class Committer:
         self._running = False
         self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Gathering] = WeakKeyDictionary()
 
-    def add(self, row: Row) -> Future[None]:
+    def add(self, row: Row) -> waiting.Held:
         """Hand over one row."""
-        done: Future[None] = Future()
         if (here := waiting.light()) is not None:
-            self._gathering(here.loop).add(row, done, here)
-            return done
+            outcome = waiting.Outcome()
+            self._gathering(here.loop).add(row, outcome, here)
+            return outcome
+        done: Future[None] = Future()
         with self._news:
             self._waiting.append((row, done))
             if self._running:
@@ -75,7 +76,7 @@ class _Gathering:
         self._waiting: _Waiting = []
         self._running = False
 
-    def add(self, row: Row, done: Future[None], here: waiting.Light) -> None:
+    def add(self, row: Row, done: waiting.Outcome, here: waiting.Light) -> None:
         """Take one row from the request that runs here."""
         self._waiting.append((row, done))
         if not self._running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from concurrent.futures import Future
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, request
@@ -13,6 +12,7 @@ from idp import language, present
 from idp.config import Settings, settings
 from idp.db import commit as commit_work
 from idp.gateway import HELD
+from idp.waiting import Held
 from idp.web import reader
 from idp.web.answers import asset, content_security_policy
 from idp.web.call import Answer, Environ
@@ -40,7 +40,7 @@ def install(app: Flask, settings: Settings) -> None:
     _prepare_templates(app)
 
 
-def hold_answer(work: Future[None]) -> None:
+def hold_answer(work: Held) -> None:
     """Let the answer of the running request leave only when this is done; if it fails the answer is 503 or 500 instead."""
     present.kept().setdefault("answer_held_for", []).append(work)
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
-from idp import embedded
+from idp import embedded, waiting
 from tests.clean_postgres import CleanPostgres
 from tests.ops.test_server import until
 from tests.serving import Server, free_port, write_config
@@ -186,3 +186,33 @@ def unsigned(client_id: str, issuer: str) -> str:
     parts = [{"alg": "ES256", "kid": "k"}, claims]
     head, body = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
     return f"{head}.{body}.{'A' * 86}"
+
+
+# --- outcomes -----------------------------------------------------------------------------------------------------
+
+
+def test_an_outcome_tells_those_who_wait_and_those_who_come_later() -> None:
+    outcome, told = waiting.Outcome(), []
+    outcome.add_done_callback(lambda done: told.append(("before", done.exception())))
+    assert told == []
+    outcome.set_result(None)
+    outcome.add_done_callback(lambda done: told.append(("after", done.exception())))
+    assert told == [("before", None), ("after", None)]
+
+
+def test_who_breaks_on_an_outcome_does_not_keep_it_from_others(caplog: pytest.LogCaptureFixture) -> None:
+    outcome, told = waiting.Outcome(), []
+    outcome.add_done_callback(lambda _done: 1 / 0)
+    outcome.add_done_callback(lambda done: told.append(done.exception()))
+    error = OSError("disk full")
+    outcome.set_exception(error)
+    assert told == [error] and "who waited for an outcome broke" in caplog.text
+
+
+def test_an_outcome_that_nobody_knows_is_not_taken_for_a_good_one() -> None:
+    with pytest.raises(RuntimeError):
+        waiting.Outcome().result()
+    failed = waiting.Outcome()
+    failed.set_exception(OSError("disk full"))
+    with pytest.raises(OSError, match="disk full"):
+        failed.result()
